@@ -1,0 +1,68 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+  .strictMemorySafety(),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+  name: "Duet",
+  products: [
+    .library(name: "DuetRuntime", targets: ["DuetRuntime"]),
+    .library(name: "DuetDocuments", targets: ["DuetDocuments"]),
+    .library(name: "DuetRouter", targets: ["DuetRouter"]),
+    .executable(name: "duet", targets: ["duet"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.5.0"),
+  ],
+  targets: [
+    .target(
+      name: "CKernels",
+      cSettings: [.define("NDEBUG", .when(configuration: .release))]
+    ),
+    .target(
+      name: "DuetRuntime",
+      dependencies: ["CKernels"],
+      path: "Sources/Runtime",
+      swiftSettings: strict
+    ),
+    .target(
+      name: "DuetDocuments",
+      dependencies: [.product(name: "GRDB", package: "GRDB.swift")],
+      path: "Sources/Documents",
+      swiftSettings: strict
+    ),
+    .target(
+      name: "DuetRouter",
+      dependencies: ["DuetRuntime", "DuetDocuments"],
+      path: "Sources/Router",
+      swiftSettings: strict
+    ),
+    .executableTarget(
+      name: "duet",
+      dependencies: [
+        "DuetRuntime", "DuetDocuments", "DuetRouter",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: strict
+    ),
+    .testTarget(
+      name: "RuntimeTests", dependencies: ["DuetRuntime", "CKernels"],
+      resources: [.copy("Fixtures")], swiftSettings: strict),
+    .testTarget(
+      name: "DocumentsTests", dependencies: ["DuetDocuments"],
+      resources: [.copy("Fixtures")], swiftSettings: strict),
+    .testTarget(name: "RouterTests", dependencies: ["DuetRouter"], swiftSettings: strict),
+    .testTarget(
+      name: "GoldenTests", dependencies: ["DuetRuntime", "DuetRouter"],
+      path: "Tests/Golden", resources: [.copy("Fixtures")], swiftSettings: strict),
+  ],
+  swiftLanguageModes: [.v6],
+  cLanguageStandard: .c17
+)

@@ -1,0 +1,152 @@
+/// The types of metadata values, numbered as in the GGUF specification.
+public enum GGUFValueType: UInt32, Sendable {
+  case uint8 = 0
+  case int8 = 1
+  case uint16 = 2
+  case int16 = 3
+  case uint32 = 4
+  case int32 = 5
+  case float32 = 6
+  case bool = 7
+  case string = 8
+  case array = 9
+  case uint64 = 10
+  case int64 = 11
+  case float64 = 12
+
+  /// Bytes of a fixed-size value; nil for strings and arrays.
+  var size: Int? {
+    switch self {
+    case .uint8, .int8, .bool: 1
+    case .uint16, .int16: 2
+    case .uint32, .int32, .float32: 4
+    case .uint64, .int64, .float64: 8
+    case .string, .array: nil
+    }
+  }
+}
+
+/// One metadata value. Whole numbers of every width are `.integer`, save those of 64 bits without
+/// sign that exceed `Int.max`, which are refused when the file is read.
+public enum GGUFValue: Sendable {
+  case integer(Int, GGUFValueType)
+  case float(Double, GGUFValueType)
+  case bool(Bool)
+  case string(String)
+  case array(GGUFArray)
+}
+
+/// An array in a file's metadata, left where it lies: vocabularies have hundreds of thousands of
+/// elements and most commands need none of them.
+public struct GGUFArray: Sendable {
+  /// The type of every element.
+  public let elementType: GGUFValueType
+  /// How many elements there are.
+  public let count: Int
+  /// Where the elements lie in the file; checked when the file was opened.
+  let range: Range<Int>
+  let file: MappedFile
+
+  /// Calls `body` with each element's index and bytes, in order. O(n). Does nothing unless the
+  /// elements are strings.
+  public func forEachString<E: Error>(_ body: (Int, RawSpan) throws(E) -> Void) throws(E) {
+    guard elementType == .string else { return }
+    try file.withBytes(range) { (bytes) throws(E) in
+      var offset = 0
+      for index in 0..<count {
+        let length = Int(bytes.littleEndian(UInt64.self, at: offset))
+        offset += 8
+        try body(index, bytes.extracting(offset..<offset + length))
+        offset += length
+      }
+    }
+  }
+
+  /// The elements as text, with invalid UTF-8 repaired; empty unless they are strings. O(n).
+  public func strings() -> [String] {
+    var result: [String] = []
+    result.reserveCapacity(elementType == .string ? count : 0)
+    forEachString { _, bytes in result.append(bytes.text) }
+    return result
+  }
+
+  /// The elements as whole numbers; empty unless they are of an integer type. O(n).
+  public func integers() -> [Int] {
+    guard let size = elementType.size else { return [] }
+    return file.withBytes(range) { bytes in
+      var result: [Int] = []
+      result.reserveCapacity(count)
+      for index in 0..<count {
+        guard case .integer(let value, _)? = bytes.scalar(elementType, at: index * size) else { return [] }
+        result.append(value)
+      }
+      return result
+    }
+  }
+
+  /// The elements as single-precision numbers; empty unless they are of a float type. O(n).
+  public func floats() -> [Float] {
+    guard let size = elementType.size else { return [] }
+    return file.withBytes(range) { bytes in
+      var result: [Float] = []
+      result.reserveCapacity(count)
+      for index in 0..<count {
+        guard case .float(let value, _)? = bytes.scalar(elementType, at: index * size) else { return [] }
+        result.append(Float(value))
+      }
+      return result
+    }
+  }
+
+  /// The first `limit` elements as short text, for display.
+  public func preview(_ limit: Int) -> [String] {
+    switch elementType {
+    case .string: previewStrings(limit)
+    case .float32, .float64: floats().prefix(limit).map { "\($0)" }
+    case .array: []
+    default: integers().prefix(limit).map { "\($0)" }
+    }
+  }
+
+  private func previewStrings(_ limit: Int) -> [String] {
+    struct Enough: Error {}
+    var result: [String] = []
+    try? forEachString { (index, bytes) throws(Enough) in
+      guard index < limit else { throw Enough() }
+      result.append(bytes.text)
+    }
+    return result
+  }
+}
+
+extension RawSpan {
+  /// The little-endian integer at `offset`, which must lie within the span with its whole width.
+  func littleEndian<T: FixedWidthInteger & BitwiseCopyable>(_ type: T.Type, at offset: Int) -> T {
+    T(littleEndian: unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: T.self))
+  }
+
+  /// The bytes as text, with invalid UTF-8 repaired.
+  package var text: String {
+    unsafe withUnsafeBytes { unsafe String(decoding: $0, as: UTF8.self) }
+  }
+
+  /// The fixed-size value at `offset`; nil for strings, arrays, truth values and integers that do
+  /// not fit `Int`.
+  func scalar(_ type: GGUFValueType, at offset: Int) -> GGUFValue? {
+    switch type {
+    case .uint8: .integer(Int(littleEndian(UInt8.self, at: offset)), type)
+    case .int8: .integer(Int(littleEndian(Int8.self, at: offset)), type)
+    case .uint16: .integer(Int(littleEndian(UInt16.self, at: offset)), type)
+    case .int16: .integer(Int(littleEndian(Int16.self, at: offset)), type)
+    case .uint32: .integer(Int(littleEndian(UInt32.self, at: offset)), type)
+    case .int32: .integer(Int(littleEndian(Int32.self, at: offset)), type)
+    case .int64: .integer(Int(littleEndian(Int64.self, at: offset)), type)
+    case .uint64: Int(exactly: littleEndian(UInt64.self, at: offset)).map { .integer($0, type) }
+    case .float32:
+      .float(Double(Float(bitPattern: littleEndian(UInt32.self, at: offset))), type)
+    case .float64: .float(Double(bitPattern: littleEndian(UInt64.self, at: offset)), type)
+    case .bool: .bool(littleEndian(UInt8.self, at: offset) != 0)
+    case .string, .array: nil
+    }
+  }
+}

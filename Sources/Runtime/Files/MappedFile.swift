@@ -1,0 +1,93 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+/// A file mapped read-only into memory; its pages are shared with every process that maps it.
+///
+/// The map lives as long as the object. A file that another program shortens while it is mapped
+/// cannot be defended against: reading the lost pages ends the process.
+@safe public final class MappedFile: Sendable {
+  /// The path as it was given.
+  public let path: String
+  /// Length in bytes.
+  public let count: Int
+  private nonisolated(unsafe) let base: UnsafeRawPointer
+
+  /// Maps a file.
+  ///
+  /// - Throws: `FileError.cannotOpen` when it is missing or not readable, `.notAFile` for a
+  ///   folder or device, `.empty` for one of no bytes.
+  public init(path: String) throws(FileError) {
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw .cannotOpen(path: path, code: errno) }
+    defer { close(descriptor) }
+    var status = stat()
+    guard unsafe fstat(descriptor, &status) == 0 else { throw .cannotOpen(path: path, code: errno) }
+    guard status.st_mode & S_IFMT == S_IFREG else { throw .notAFile(path: path) }
+    let length = Int(status.st_size)
+    guard length > 0 else { throw .empty(path: path) }
+    let address = unsafe mmap(nil, length, PROT_READ, MAP_SHARED, descriptor, 0)
+    guard let address = unsafe address, unsafe address != MAP_FAILED else {
+      throw .cannotOpen(path: path, code: errno)
+    }
+    self.path = path
+    count = length
+    unsafe base = UnsafeRawPointer(address)
+  }
+
+  deinit {
+    unsafe munmap(UnsafeMutableRawPointer(mutating: base), count)
+  }
+
+  /// Calls `body` with the bytes of `range`, which must lie within the file.
+  public func withBytes<R, E: Error>(
+    _ range: Range<Int>, _ body: (RawSpan) throws(E) -> R
+  ) throws(E) -> R {
+    precondition(range.lowerBound >= 0 && range.upperBound <= count, "range outside of the mapped file")
+    let buffer = unsafe UnsafeRawBufferPointer(start: base + range.lowerBound, count: range.count)
+    return unsafe try body(RawSpan(_unsafeBytes: buffer))
+  }
+
+  /// The bytes of `range` as an array, which must lie within the file. O(n).
+  public func bytes(_ range: Range<Int>) -> [UInt8] {
+    withBytes(range) { span in
+      unsafe span.withUnsafeBytes { unsafe Array($0) }
+    }
+  }
+
+  /// The address of `range`, for the kernels; valid while the object lives.
+  @unsafe package func pointer(_ range: Range<Int>) -> UnsafeRawPointer {
+    precondition(range.lowerBound >= 0 && range.upperBound <= count, "range outside of the mapped file")
+    return unsafe base + range.lowerBound
+  }
+
+  /// Tells the system that the pages of `range` will not be read again soon.
+  package func release(_ range: Range<Int>) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= count, "range outside of the mapped file")
+    let page = Int(getpagesize())
+    let start = (range.lowerBound + page - 1) / page * page
+    let end = range.upperBound / page * page
+    guard start < end else { return }
+    unsafe madvise(UnsafeMutableRawPointer(mutating: base + start), end - start, MADV_DONTNEED)
+  }
+}
+
+/// Why a file could not be opened at all.
+public enum FileError: Error, Equatable, CustomStringConvertible {
+  case cannotOpen(path: String, code: Int32)
+  case notAFile(path: String)
+  case empty(path: String)
+
+  public var description: String {
+    switch self {
+    case .cannotOpen(let path, let code):
+      "cannot open \(path): \(unsafe String(cString: strerror(code))); check the path and its permissions"
+    case .notAFile(let path): "\(path) is not a regular file; give the path of a file"
+    case .empty(let path): "\(path) is empty; its download or copy may have been cut short"
+    }
+  }
+}
