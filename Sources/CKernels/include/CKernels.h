@@ -43,6 +43,18 @@ typedef struct {
 // Writes the n values of a row of blocks. n is a multiple of the type's block length.
 typedef void (*duet_dequantize)(const void *blocks, float *out, size_t n);
 
+// 32 consecutive values of a row of any quantized type: value[i] = scale[i / 16] * q[i] +
+// minimum[i / 16]. q keeps the format's own range: unsigned where the format has a minimum or a
+// middle (4 bits: 0 to 15), signed where it looks values up or stores them as they are.
+typedef struct {
+    int8_t q[32];
+    float scale[2];
+    float minimum[2];
+} duet_run;
+
+// Writes the values 32 * run to 32 * run + 31 of a row.
+typedef void (*duet_unpack)(const void *row, size_t run, duet_run *out);
+
 // out[r] = row r of weights . a, for r < rows. Rows lie row_bytes apart and hold n values each.
 typedef void (*duet_dot_rows)(const void *weights, size_t row_bytes, size_t rows, size_t n,
                               const duet_activations *a, float *out);
@@ -94,6 +106,12 @@ typedef struct {
 // The fastest tier that this CPU runs and that tests have covered, or the one called `name`
 // ("generic", "avx2", "avx512", "neon"); NULL where the CPU lacks it or it is not built in.
 const duet_operations *duet_select(const char *name);
+
+// The readable dequantizer of a type, bit-exact with the format's definition; NULL for none.
+duet_dequantize duet_generic_dequantizer(int type);
+
+// The unpacker of a quantized type; NULL for float types and for numbers that are no type.
+duet_unpack duet_run_unpacker(int type);
 
 // Features of the CPU as words separated by spaces, for `doctor`.
 const char *duet_cpu_features(void);
