@@ -148,6 +148,24 @@ static inline float duet_half_to_float(uint16_t half) {
     return result;
 }
 
+// Single precision to half, rounded to nearest, ties to even; too large becomes infinity.
+static inline uint16_t duet_float_to_half(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+    if (magnitude > 0x7f800000) return (uint16_t)(sign | 0x7e00);   // NaN
+    if (magnitude >= 0x477ff000) return (uint16_t)(sign | 0x7c00);  // rounds past 65504
+    if (magnitude < 0x38800000) {  // subnormal in half: adding 0.5 leaves multiples of 2^-24
+        float tiny;
+        memcpy(&tiny, &magnitude, sizeof tiny);
+        tiny += 0.5f;
+        memcpy(&magnitude, &tiny, sizeof magnitude);
+        return (uint16_t)(sign | (magnitude - 0x3f000000));
+    }
+    uint32_t rounding = 0x0fff + (magnitude >> 13 & 1);
+    return (uint16_t)(sign | (magnitude + rounding - ((uint32_t)(127 - 15) << 23)) >> 13);
+}
+
 // The upper half of a single-precision number to the number.
 static inline float duet_bfloat_to_float(uint16_t bfloat) {
     uint32_t bits = (uint32_t)bfloat << 16;
@@ -188,6 +206,29 @@ static inline int duet_scale_iq4_xs(const duet_block_iq4_xs *block, size_t r) {
     int low = block->scales_l[r / 2] >> 4 * (r % 2) & 15;
     int high = block->scales_h >> 2 * r & 3;
     return (low | high << 4) - 32;
+}
+
+// Bytes of a row of n values, n being whole blocks.
+static inline size_t duet_row_bytes(int type, size_t n) {
+    switch (type) {
+    case DUET_F32: return 4 * n;
+    case DUET_F16:
+    case DUET_BF16: return 2 * n;
+    case DUET_Q4_0: return n / 32 * sizeof(duet_block_q4_0);
+    case DUET_Q4_1: return n / 32 * sizeof(duet_block_q4_1);
+    case DUET_Q5_0: return n / 32 * sizeof(duet_block_q5_0);
+    case DUET_Q5_1: return n / 32 * sizeof(duet_block_q5_1);
+    case DUET_Q8_0: return n / 32 * sizeof(duet_block_q8_0);
+    case DUET_IQ4_NL: return n / 32 * sizeof(duet_block_iq4_nl);
+    case DUET_MXFP4: return n / 32 * sizeof(duet_block_mxfp4);
+    case DUET_Q2_K: return n / 256 * sizeof(duet_block_q2_k);
+    case DUET_Q3_K: return n / 256 * sizeof(duet_block_q3_k);
+    case DUET_Q4_K: return n / 256 * sizeof(duet_block_q4_k);
+    case DUET_Q5_K: return n / 256 * sizeof(duet_block_q5_k);
+    case DUET_Q6_K: return n / 256 * sizeof(duet_block_q6_k);
+    case DUET_IQ4_XS: return n / 256 * sizeof(duet_block_iq4_xs);
+    default: return 0;
+    }
 }
 
 // One table entry per type: the readable dequantizers, and the unpackers of quantized types (NULL

@@ -1,3 +1,66 @@
+// Which table of operations this CPU gets.
+
+#include <string.h>
+
 #include "CKernels.h"
-const duet_operations *duet_select(const char *name) { (void)name; return NULL; }
-const char *duet_cpu_features(void) { return ""; }
+#include "formats.h"
+#include "tiers.h"
+
+typedef struct {
+    duet_operations generic, avx2;
+} tables;
+
+// Filled before main(), so that readers need no lock.
+static tables all;
+static char features[96];
+
+static void name_features(void) {
+#if defined(__x86_64__)
+#define NAME_FEATURE(WORD) \
+    if (__builtin_cpu_supports(WORD)) strcat(features, features[0] ? " " WORD : WORD);
+    NAME_FEATURE("avx2")
+    NAME_FEATURE("fma")
+    NAME_FEATURE("f16c")
+    NAME_FEATURE("avx512f")
+    NAME_FEATURE("avx512bw")
+    NAME_FEATURE("avx512vnni")
+#endif
+}
+
+__attribute__((constructor)) static void fill(void) {
+    name_features();
+    duet_generic_fill(&all.generic);
+    all.avx2 = all.generic;
+    duet_avx2_fill(&all.avx2);
+}
+
+static bool has_avx2(void) {
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+#else
+    return false;
+#endif
+}
+
+const duet_operations *duet_select(const char *name) {
+    if (name == NULL || name[0] == 0) return has_avx2() ? &all.avx2 : &all.generic;
+    if (strcmp(name, "generic") == 0) return &all.generic;
+    if (strcmp(name, "avx2") == 0 && has_avx2()) return &all.avx2;
+    return NULL;
+}
+
+const char *duet_cpu_features(void) { return features; }
+
+// The widest layout: per run and per row 32 bytes, two scales and two minima; floats for the rest.
+size_t duet_panel_bytes(const duet_operations *operations, int type, size_t n) {
+    size_t bytes = type == DUET_F32 || type == DUET_F16 || type == DUET_BF16 ? 4 * n : n / DUET_RUN * 48;
+    return operations->panel_rows * bytes + 64;
+}
+
+size_t duet_page_bytes(int type, size_t head_size) {
+    size_t values = DUET_PAGE_TOKENS * head_size;
+    if (type == DUET_F32) return 4 * values;
+    if (type == DUET_F16) return 2 * values;
+    if (type == DUET_Q8_0 && head_size % DUET_RUN == 0) return values + 2 * (values / DUET_RUN);
+    return 0;
+}

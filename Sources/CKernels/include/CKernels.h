@@ -1,6 +1,6 @@
 // The SIMD kernels of Duet: pure functions over caller-owned memory. No policy, no allocation, no
 // threads. Every kernel has a readable twin in generic.c; faster twins live in one file per
-// instruction set and are chosen once, by duet_operations().
+// instruction set and are chosen once, by duet_select().
 
 #ifndef DUET_CKERNELS_H
 #define DUET_CKERNELS_H
@@ -30,14 +30,27 @@ enum {
     DUET_TYPE_COUNT = 40,
 };
 
-// Activations of one token, as quantized weights want them: int8 in blocks of 32 that share a
-// scale. x[i] is close to scale[i / 32] * q[i], with |q| <= 127.
+// Values that share a scale in quantized activations, and that a run of weights holds.
+#define DUET_RUN 32
+// Tokens per page of the key-value cache.
+#define DUET_PAGE_TOKENS 64
+// Pages that one call of attend() may cover. A query's context is cut into segments of this many
+// pages whatever the number of threads, so that results do not depend on it.
+#define DUET_SEGMENT_PAGES 4
+
+// The scale of a run of quantized activations, and what formats with minima need: laid out so that
+// one product with {scale, scale, minimum, minimum} of the weights serves every format.
 typedef struct {
-    const float *x;       // [n] the values themselves, for float weights and fp32 activations
-    const int8_t *q;      // [n]
-    const float *scale;   // [n / 32]
-    const float *sum;     // [n / 32] scale times the sum of the block's q
-    const int16_t *half;  // [n / 16] the sum of 16 q, for formats with minima per 16
+    float scale[2];  // x[i] is close to scale[0] * q[i]; both are equal
+    float half[2];   // the scale times the sums of the first and the last 16 q
+} duet_run_scale;
+
+// Activations of one token. Float weights read x; quantized ones read q and scales, or x where
+// fp32 activations are asked for.
+typedef struct {
+    const float *x;                // [n]
+    const int8_t *q;               // [n], within +-127
+    const duet_run_scale *scales;  // [n / 32]
 } duet_activations;
 
 // Writes the n values of a row of blocks. n is a multiple of the type's block length.
@@ -55,57 +68,105 @@ typedef struct {
 // Writes the values 32 * run to 32 * run + 31 of a row.
 typedef void (*duet_unpack)(const void *row, size_t run, duet_run *out);
 
-// out[r] = row r of weights . a, for r < rows. Rows lie row_bytes apart and hold n values each.
+// out[r] = row r . a for r < rows. Rows lie row_bytes apart and hold n values each. The result for
+// a row does not depend on the other rows.
 typedef void (*duet_dot_rows)(const void *weights, size_t row_bytes, size_t rows, size_t n,
                               const duet_activations *a, float *out);
 
-// Rows of weights unpacked for many tokens: panels of `duet_operations.panel_rows` rows, all of
-// one type, kept in a cache-sized scratch buffer and forgotten after use. `pack` writes the panel
-// of panel_rows rows (rows beyond `rows` are zero); `multiply` computes
-// out[t * out_stride + r] = row r . a[t] for t < tokens, r < rows.
+// Unpacks `rows` rows (at most panel_rows; the rest is zero) into a panel, for many tokens.
 typedef void (*duet_pack)(const void *weights, size_t row_bytes, size_t rows, size_t n, void *panel);
+// out[t * out_stride + r] = row r of the panel . a[t], for t < tokens and r < rows.
 typedef void (*duet_multiply)(const void *panel, size_t rows, size_t n, const duet_activations *a,
                               size_t tokens, float *out, size_t out_stride);
 
-// What attention needs to know of one page of the cache, for one key-value head.
+// One page of the cache as one key-value head sees it. Keys are stored transposed,
+// [head_size, 64], so that scores of neighbouring tokens are computed side by side; values are
+// [64, head_size]. Q8_0 has int8 first, then half-precision scales: keys [head_size / 32, 64],
+// values [64, head_size / 32].
 typedef struct {
-    const void *keys;      // [tokens, head_size] in the cache's type
-    const void *values;    // [tokens, head_size]
-    uint32_t first, last;  // the positions of the page to attend to: first <= p < last
+    const void *keys;
+    const void *values;
+    uint32_t first, last;  // attend to positions first <= p < last of the page
 } duet_page;
+
+// Queries of heads that share keys and values, and how their scores are made.
+typedef struct {
+    const float *query;  // [heads, head_size]
+    size_t heads, head_size;
+    float scale;    // multiplies q . k
+    float softcap;  // c: scores become c * tanh(score / c); 0 for none
+    int type;       // of the pages: F32, F16 or Q8_0
+} duet_query;
 
 typedef struct {
     const char *name;
     size_t panel_rows;
     duet_dequantize dequantize[DUET_TYPE_COUNT];
-    duet_dot_rows dot_rows[DUET_TYPE_COUNT];      // int8 activations (float for float weights)
-    duet_dot_rows dot_rows_f32[DUET_TYPE_COUNT];  // fp32 activations, for reference
-    size_t (*panel_bytes)(int type, size_t n);
+    duet_dot_rows dot[DUET_TYPE_COUNT];      // int8 activations; float ones for float weights
+    duet_dot_rows dot_f32[DUET_TYPE_COUNT];  // float activations for every type: the reference
     duet_pack pack[DUET_TYPE_COUNT];
     duet_multiply multiply[DUET_TYPE_COUNT];
 
-    // Quantizes n values, a multiple of 32, into blocks of 32; NaN becomes 0.
-    void (*quantize)(const float *x, size_t n, int8_t *q, float *scale, float *sum, int16_t *half);
-    // out = x / sqrt(mean(x * x) + epsilon) * weight
+    // Quantizes n values, a multiple of 32; a run with a value that is not finite becomes 0.
+    void (*quantize)(const float *x, size_t n, int8_t *q, duet_run_scale *scales);
+    // out = x / sqrt(mean(x * x) + epsilon) * weight; x may be out.
     void (*rms_norm)(const float *x, const float *weight, size_t n, float epsilon, float *out);
-    // Rotates pairs of a head: (x[i], x[i + n/2]) where split, else (x[2i], x[2i + 1]).
-    // cosines and sines hold n/2 values each.
+    // Rotates the pairs of a head by angles: (x[i], x[i + n/2]) where split, else
+    // (x[2i], x[2i + 1]). cosines and sines: [n / 2].
     void (*rotate)(float *x, size_t n, const float *cosines, const float *sines, bool split);
-    void (*add)(const float *x, size_t n, float *out);  // out += x
-    // out = activation(gate) * up
+    // out += x
+    void (*add)(const float *x, size_t n, float *out);
+    // out = silu(gate) * up; out may be gate or up.
     void (*silu_multiply)(const float *gate, const float *up, size_t n, float *out);
+    // out = gelu(gate) * up, in the tanh form of arXiv 1606.08415.
     void (*gelu_multiply)(const float *gate, const float *up, size_t n, float *out);
-    void (*to_half)(const float *x, size_t n, uint16_t *out);
-    // Attention of `heads` query heads that share the keys and values of `pages`, softmax
-    // included: query and out are [heads, head_size]. `type` is F32, F16 or Q8_0. The order of
-    // operations for one query does not depend on the others. scratch: see attention_scratch.
-    void (*attend)(const float *query, size_t heads, size_t head_size, float scale, float softcap,
-                   int type, const duet_page *pages, size_t page_count, float *scratch, float *out);
+    // Writes the key and the value of token `slot` of a page for one head, in the cache's type.
+    void (*store)(const float *key, const float *value, size_t head_size, int type, size_t slot,
+                  void *keys, void *values);
+    // Attention over one segment of at most DUET_SEGMENT_PAGES pages, softmax not yet divided
+    // (arXiv 2205.14135). state: [heads][head_size + 2], the weighted values, then the largest
+    // score and the sum of exponentials. The result for a head does not depend on the others.
+    void (*attend)(const duet_query *query, const duet_page *pages, size_t count, float *state);
+    // out = the attention of one head whose context is `count` segments with states that lie
+    // `stride` floats apart.
+    void (*combine)(const float *state, size_t stride, size_t count, size_t head_size, float *out);
+    // The index of the largest value, the first of equals; NaN never wins.
+    size_t (*argmax)(const float *x, size_t n);
 } duet_operations;
 
 // The fastest tier that this CPU runs and that tests have covered, or the one called `name`
-// ("generic", "avx2", "avx512", "neon"); NULL where the CPU lacks it or it is not built in.
+// ("generic", "avx2"); NULL where the CPU lacks it or this build has no such tier.
 const duet_operations *duet_select(const char *name);
+
+// The entries of a table for one weight type, which must be one that it has (not I32): Swift sees
+// C arrays as tuples, which cannot be indexed.
+static inline void duet_run_dequantize(const duet_operations *o, int type, const void *blocks,
+                                       float *out, size_t n) {
+    o->dequantize[type](blocks, out, n);
+}
+static inline void duet_run_dot(const duet_operations *o, bool in_float, int type, const void *weights,
+                                size_t row_bytes, size_t rows, size_t n, const duet_activations *a,
+                                float *out) {
+    (in_float ? o->dot_f32 : o->dot)[type](weights, row_bytes, rows, n, a, out);
+}
+static inline void duet_run_pack(const duet_operations *o, int type, const void *weights,
+                                 size_t row_bytes, size_t rows, size_t n, void *panel) {
+    o->pack[type](weights, row_bytes, rows, n, panel);
+}
+static inline void duet_run_multiply(const duet_operations *o, int type, const void *panel, size_t rows,
+                                     size_t n, const duet_activations *a, size_t tokens, float *out,
+                                     size_t out_stride) {
+    o->multiply[type](panel, rows, n, a, tokens, out, out_stride);
+}
+
+// Features of the CPU that tiers ask for, as words separated by spaces.
+const char *duet_cpu_features(void);
+
+// Bytes of a panel of rows of n values: the largest that any type needs.
+size_t duet_panel_bytes(const duet_operations *operations, int type, size_t n);
+
+// Bytes of the keys (or of the values) of one head in a page; 0 for types no cache has.
+size_t duet_page_bytes(int type, size_t head_size);
 
 // The readable dequantizer of a type, bit-exact with the format's definition; NULL for none.
 duet_dequantize duet_generic_dequantizer(int type);
@@ -113,15 +174,13 @@ duet_dequantize duet_generic_dequantizer(int type);
 // The unpacker of a quantized type; NULL for float types and for numbers that are no type.
 duet_unpack duet_run_unpacker(int type);
 
-// Features of the CPU as words separated by spaces, for `doctor`.
-const char *duet_cpu_features(void);
-
-// Tokens per page of the key-value cache.
-#define DUET_PAGE_TOKENS 64
-
-// Floats of scratch that attend() needs.
-static inline size_t duet_attention_scratch(size_t heads, size_t head_size) {
-    return heads * (DUET_PAGE_TOKENS + 2) + 2 * DUET_PAGE_TOKENS * head_size;
+// Tells the CPU that this thread waits for another.
+static inline void duet_pause(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("yield");
+#endif
 }
 
 #endif

@@ -1,0 +1,148 @@
+// Products of float weights and float activations for x86-64 with AVX2, FMA and F16C.
+
+#include "tiers.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <string.h>
+
+#include "formats.h"
+
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+
+#define INLINE static inline __attribute__((always_inline))
+#define ROWS 4
+#define PANEL_ROWS 8
+#define TOKENS 8
+
+typedef struct {
+    size_t bytes;
+    __m256 (*load8)(const uint8_t *at);
+    float (*load1)(const uint8_t *at);
+} format;
+
+INLINE uint16_t bits16(const uint8_t *at) {
+    uint16_t bits;
+    memcpy(&bits, at, 2);
+    return bits;
+}
+
+INLINE __m256 load8_F32(const uint8_t *at) { return _mm256_loadu_ps((const float *)at); }
+INLINE __m256 load8_F16(const uint8_t *at) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)at)); }
+INLINE __m256 load8_BF16(const uint8_t *at) {
+    __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)at));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(wide, 16));
+}
+INLINE float load1_F32(const uint8_t *at) {
+    float value;
+    memcpy(&value, at, 4);
+    return value;
+}
+INLINE float load1_F16(const uint8_t *at) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_set1_epi16((short)bits16(at)))); }
+INLINE float load1_BF16(const uint8_t *at) { return duet_bfloat_to_float(bits16(at)); }
+
+#define format_F32 (format){4, load8_F32, load1_F32}
+#define format_F16 (format){2, load8_F16, load1_F16}
+#define format_BF16 (format){2, load8_BF16, load1_BF16}
+
+INLINE float sum_of(__m256 v) {
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+// MARK: One token
+
+INLINE void dot_some(format f, const uint8_t *w, size_t row_bytes, size_t rows, size_t n,
+                     const float *x, float *out) {
+    __m256 even[ROWS], odd[ROWS];
+    for (size_t r = 0; r < rows; r++) even[r] = odd[r] = _mm256_setzero_ps();
+    size_t i = 0;
+    for (; i + 16 <= n; i += 16) {
+        __m256 first = _mm256_loadu_ps(x + i), second = _mm256_loadu_ps(x + i + 8);
+#pragma clang loop unroll(full)
+        for (size_t r = 0; r < rows; r++) {
+            const uint8_t *at = w + r * row_bytes + i * f.bytes;
+            even[r] = _mm256_fmadd_ps(f.load8(at), first, even[r]);
+            odd[r] = _mm256_fmadd_ps(f.load8(at + 8 * f.bytes), second, odd[r]);
+        }
+    }
+    for (size_t r = 0; r < rows; r++) {
+        float total = sum_of(_mm256_add_ps(even[r], odd[r]));
+        for (size_t j = i; j < n; j++) total += f.load1(w + r * row_bytes + j * f.bytes) * x[j];
+        out[r] = total;
+    }
+}
+
+INLINE void dot(format f, const void *weights, size_t row_bytes, size_t rows, size_t n,
+                const duet_activations *a, float *out) {
+    const uint8_t *w = weights;
+    size_t r = 0;
+    for (; r + ROWS <= rows; r += ROWS) dot_some(f, w + r * row_bytes, row_bytes, ROWS, n, a->x, out + r);
+    for (; r < rows; r++) dot_some(f, w + r * row_bytes, row_bytes, 1, n, a->x, out + r);
+}
+
+// MARK: Many tokens. Panel: [n][PANEL_ROWS] floats
+
+INLINE void pack(format f, const void *weights, size_t row_bytes, size_t rows, size_t n, void *out) {
+    float *panel = out;
+    for (size_t r = 0; r < PANEL_ROWS; r++) {
+        const uint8_t *row = (const uint8_t *)weights + (r < rows ? r : rows - 1) * row_bytes;
+        size_t i = 0;
+        for (; i + 8 <= n; i += 8) {
+            float eight[8];
+            _mm256_storeu_ps(eight, f.load8(row + i * f.bytes));
+            for (int j = 0; j < 8; j++) panel[(i + j) * PANEL_ROWS + r] = eight[j];
+        }
+        for (; i < n; i++) panel[i * PANEL_ROWS + r] = f.load1(row + i * f.bytes);
+    }
+}
+
+INLINE void multiply_some(const float *panel, size_t n, const duet_activations *a, size_t tokens,
+                          __m256 total[TOKENS]) {
+    for (size_t t = 0; t < tokens; t++) total[t] = _mm256_setzero_ps();
+    for (size_t i = 0; i < n; i++) {
+        __m256 w = _mm256_loadu_ps(panel + i * PANEL_ROWS);
+#pragma clang loop unroll(full)
+        for (size_t t = 0; t < tokens; t++)
+            total[t] = _mm256_fmadd_ps(w, _mm256_broadcast_ss(a[t].x + i), total[t]);
+    }
+}
+
+static void multiply(const void *panel, size_t rows, size_t n, const duet_activations *a,
+                     size_t tokens, float *out, size_t out_stride) {
+    __m256 total[TOKENS];
+    size_t t = 0, step;
+    for (; t < tokens; t += step) {
+        step = tokens - t >= TOKENS ? TOKENS : 1;
+        if (step == TOKENS)
+            multiply_some(panel, n, a + t, TOKENS, total);
+        else
+            multiply_some(panel, n, a + t, 1, total);
+        for (size_t i = 0; i < step; i++) {
+            float all[PANEL_ROWS];
+            _mm256_storeu_ps(all, total[i]);
+            memcpy(out + (t + i) * out_stride, all, rows * sizeof(float));
+        }
+    }
+}
+
+#define PRODUCTS(TYPE)                                                                           \
+    static void dot_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n,               \
+                           const duet_activations *a, float *out) {                              \
+        dot(format_##TYPE, w, row_bytes, rows, n, a, out);                                       \
+    }                                                                                            \
+    static void pack_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n, void *out) { \
+        pack(format_##TYPE, w, row_bytes, rows, n, out);                                         \
+    }
+DUET_FOR_FLOAT_TYPES(PRODUCTS)
+
+#pragma clang attribute pop
+
+#define ENTRY(TYPE)                           \
+    table->dot[DUET_##TYPE] = dot_##TYPE;     \
+    table->pack[DUET_##TYPE] = pack_##TYPE;   \
+    table->multiply[DUET_##TYPE] = multiply;
+
+void duet_avx2_fill_floats(duet_operations *table) { DUET_FOR_FLOAT_TYPES(ENTRY) }
+#endif

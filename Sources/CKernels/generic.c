@@ -1,0 +1,301 @@
+// The readable twin of every kernel: what it computes, with no regard for speed. Faster files are
+// tested against this one.
+
+#include <math.h>
+#include <string.h>
+
+#include "CKernels.h"
+#include "formats.h"
+#include "tiers.h"
+
+// MARK: Products
+
+// Dequantized values that a row is read in at a time.
+#define PIECE 256
+
+// The sum over one run, in integers, of unpacked weights times activations.
+static void run_sums(const duet_run *run, const int8_t *q, int sums[2]) {
+    for (int half = 0; half < 2; half++) {
+        int sum = 0;
+        for (int i = 16 * half; i < 16 * half + 16; i++) sum += run->q[i] * q[i];
+        sums[half] = sum;
+    }
+}
+
+void duet_generic_dot_int8(int type, const void *weights, size_t row_bytes, size_t rows, size_t n,
+                           const duet_activations *a, float *out) {
+    for (size_t r = 0; r < rows; r++) {
+        const uint8_t *row = (const uint8_t *)weights + r * row_bytes;
+        float total = 0;
+        for (size_t i = 0; i < n / DUET_RUN; i++) {
+            duet_run run;
+            int sums[2];
+            duet_unpack_run[type](row, i, &run);
+            run_sums(&run, a->q + DUET_RUN * i, sums);
+            const duet_run_scale *s = &a->scales[i];
+            for (int half = 0; half < 2; half++) {
+                total += run.scale[half] * s->scale[half] * (float)sums[half];
+                total += run.minimum[half] * s->half[half];
+            }
+        }
+        out[r] = total;
+    }
+}
+
+// Sums in double precision, so that the reference's only error is that of its inputs.
+void duet_generic_dot_float(int type, const void *weights, size_t row_bytes, size_t rows, size_t n,
+                            const duet_activations *a, float *out) {
+    // Every piece is whole blocks: a row is cut at multiples of 256 values.
+    size_t pieces = (n + PIECE - 1) / PIECE, piece_bytes = duet_row_bytes(type, PIECE);
+    for (size_t r = 0; r < rows; r++) {
+        const uint8_t *row = (const uint8_t *)weights + r * row_bytes;
+        double total = 0;
+        for (size_t piece = 0; piece < pieces; piece++) {
+            float values[PIECE];
+            size_t start = piece * PIECE, count = n - start < PIECE ? n - start : PIECE;
+            duet_generic_dequantize[type](row + piece * piece_bytes, values, count);
+            for (size_t i = 0; i < count; i++) total += (double)values[i] * a->x[start + i];
+        }
+        out[r] = (float)total;
+    }
+}
+
+#define DOT_INT8(TYPE)                                                                           \
+    static void dot_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n,               \
+                           const duet_activations *a, float *out) {                              \
+        duet_generic_dot_int8(DUET_##TYPE, w, row_bytes, rows, n, a, out);                       \
+    }
+#define DOT_FLOAT(TYPE)                                                                          \
+    static void dot_f32_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n,           \
+                               const duet_activations *a, float *out) {                          \
+        duet_generic_dot_float(DUET_##TYPE, w, row_bytes, rows, n, a, out);                      \
+    }
+DUET_FOR_QUANTIZED_TYPES(DOT_INT8)
+DUET_FOR_QUANTIZED_TYPES(DOT_FLOAT)
+DUET_FOR_FLOAT_TYPES(DOT_FLOAT)
+
+// MARK: Panels: the rows as they lie in the file, each row's address being all that is packed
+
+typedef struct {
+    const uint8_t *weights;
+    size_t row_bytes;
+} panel;
+
+static void pack(const void *weights, size_t row_bytes, size_t rows, size_t n, void *out) {
+    (void)rows, (void)n;
+    panel p = {weights, row_bytes};
+    memcpy(out, &p, sizeof p);
+}
+
+static void multiply(duet_dot_rows dot, const void *packed, size_t rows, size_t n,
+                     const duet_activations *a, size_t tokens, float *out, size_t out_stride) {
+    panel p;
+    memcpy(&p, packed, sizeof p);
+    for (size_t t = 0; t < tokens; t++)
+        dot(p.weights, p.row_bytes, rows, n, &a[t], out + t * out_stride);
+}
+
+#define MULTIPLY(TYPE, DOT)                                                                      \
+    static void multiply_##TYPE(const void *packed, size_t rows, size_t n,                       \
+                                const duet_activations *a, size_t tokens, float *out,            \
+                                size_t out_stride) {                                             \
+        multiply(DOT##_##TYPE, packed, rows, n, a, tokens, out, out_stride);                     \
+    }
+#define MULTIPLY_INT8(TYPE) MULTIPLY(TYPE, dot)
+#define MULTIPLY_FLOAT(TYPE) MULTIPLY(TYPE, dot_f32)
+DUET_FOR_QUANTIZED_TYPES(MULTIPLY_INT8)
+DUET_FOR_FLOAT_TYPES(MULTIPLY_FLOAT)
+
+// MARK: Vectors
+
+static void quantize_run(const float *x, int8_t *q, duet_run_scale *s) {
+    float largest = 0;
+    bool finite = true;
+    for (int i = 0; i < DUET_RUN; i++) {
+        finite = finite && isfinite(x[i]);
+        largest = fmaxf(largest, fabsf(x[i]));
+    }
+    float scale = finite ? largest / 127 : 0;
+    float inverse = scale > 0 ? 1 / scale : 0;
+    if (!isfinite(inverse)) scale = inverse = 0;
+    int sums[2] = {0, 0};
+    for (int i = 0; i < DUET_RUN; i++) {
+        float value = finite ? rintf(x[i] * inverse) : 0;
+        q[i] = (int8_t)fmaxf(-127, fminf(127, value));
+        sums[i / 16] += q[i];
+    }
+    for (int half = 0; half < 2; half++) {
+        s->scale[half] = scale;
+        s->half[half] = scale * (float)sums[half];
+    }
+}
+
+static void quantize(const float *x, size_t n, int8_t *q, duet_run_scale *scales) {
+    for (size_t i = 0; i < n / DUET_RUN; i++)
+        quantize_run(x + DUET_RUN * i, q + DUET_RUN * i, &scales[i]);
+}
+
+static void rms_norm(const float *x, const float *weight, size_t n, float epsilon, float *out) {
+    double squares = 0;
+    for (size_t i = 0; i < n; i++) squares += (double)x[i] * x[i];
+    float factor = (float)(1 / sqrt(squares / (double)n + epsilon));
+    for (size_t i = 0; i < n; i++) out[i] = x[i] * factor * weight[i];
+}
+
+static void rotate(float *x, size_t n, const float *cosines, const float *sines, bool split) {
+    size_t apart = split ? n / 2 : 1, step = split ? 1 : 2;
+    for (size_t i = 0; i < n / 2; i++) {
+        float *pair = x + step * i;
+        float a = pair[0], b = pair[apart];
+        pair[0] = a * cosines[i] - b * sines[i];
+        pair[apart] = a * sines[i] + b * cosines[i];
+    }
+}
+
+static void add(const float *x, size_t n, float *out) {
+    for (size_t i = 0; i < n; i++) out[i] += x[i];
+}
+
+static void silu_multiply(const float *gate, const float *up, size_t n, float *out) {
+    for (size_t i = 0; i < n; i++) out[i] = gate[i] / (1 + expf(-gate[i])) * up[i];
+}
+
+static void gelu_multiply(const float *gate, const float *up, size_t n, float *out) {
+    for (size_t i = 0; i < n; i++) {
+        float x = gate[i];
+        float inner = 0.797884561f * (x + 0.044715f * x * x * x);  // sqrt(2 / pi)
+        out[i] = 0.5f * x * (1 + tanhf(inner)) * up[i];
+    }
+}
+
+static size_t argmax(const float *x, size_t n) {
+    size_t best = 0;
+    float largest = -INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        if (x[i] > largest) {
+            largest = x[i];
+            best = i;
+        }
+    }
+    return best;
+}
+
+// MARK: The cache
+
+static void store(const float *key, const float *value, size_t head_size, int type, size_t slot,
+                  void *keys, void *values) {
+    const size_t page = DUET_PAGE_TOKENS;
+    for (size_t i = 0; i < head_size && type == DUET_F32; i++) {
+        ((float *)keys)[i * page + slot] = key[i];
+        ((float *)values)[slot * head_size + i] = value[i];
+    }
+    for (size_t i = 0; i < head_size && type == DUET_F16; i++) {
+        ((uint16_t *)keys)[i * page + slot] = duet_float_to_half(key[i]);
+        ((uint16_t *)values)[slot * head_size + i] = duet_float_to_half(value[i]);
+    }
+    if (type != DUET_Q8_0) return;
+    uint16_t *key_scales = (uint16_t *)((int8_t *)keys + page * head_size);
+    uint16_t *value_scales = (uint16_t *)((int8_t *)values + page * head_size);
+    for (size_t run = 0; run < head_size / DUET_RUN; run++) {
+        int8_t q[DUET_RUN];
+        duet_run_scale s;
+        quantize_run(key + run * DUET_RUN, q, &s);
+        key_scales[run * page + slot] = duet_float_to_half(s.scale[0]);
+        for (size_t i = 0; i < DUET_RUN; i++)
+            ((int8_t *)keys)[(run * DUET_RUN + i) * page + slot] = q[i];
+        quantize_run(value + run * DUET_RUN, (int8_t *)values + slot * head_size + run * DUET_RUN, &s);
+        value_scales[slot * (head_size / DUET_RUN) + run] = duet_float_to_half(s.scale[0]);
+    }
+}
+
+static float key_at(const duet_query *query, const duet_page *page, size_t token, size_t i) {
+    size_t at = i * DUET_PAGE_TOKENS + token;
+    if (query->type == DUET_F32) return ((const float *)page->keys)[at];
+    if (query->type == DUET_F16) return duet_half_to_float(((const uint16_t *)page->keys)[at]);
+    const int8_t *q = page->keys;
+    const uint16_t *scales = (const uint16_t *)(q + DUET_PAGE_TOKENS * query->head_size);
+    return duet_half_to_float(scales[i / DUET_RUN * DUET_PAGE_TOKENS + token]) * (float)q[at];
+}
+
+static float value_at(const duet_query *query, const duet_page *page, size_t token, size_t i) {
+    size_t at = token * query->head_size + i;
+    if (query->type == DUET_F32) return ((const float *)page->values)[at];
+    if (query->type == DUET_F16) return duet_half_to_float(((const uint16_t *)page->values)[at]);
+    const int8_t *q = page->values;
+    const uint16_t *scales = (const uint16_t *)(q + DUET_PAGE_TOKENS * query->head_size);
+    return duet_half_to_float(scales[token * (query->head_size / DUET_RUN) + i / DUET_RUN]) * (float)q[at];
+}
+
+static float score(const duet_query *query, size_t head, const duet_page *page, size_t token) {
+    const float *q = query->query + head * query->head_size;
+    float dot = 0;
+    for (size_t i = 0; i < query->head_size; i++) dot += q[i] * key_at(query, page, token, i);
+    dot *= query->scale;
+    return query->softcap > 0 ? query->softcap * tanhf(dot / query->softcap) : dot;
+}
+
+static void attend(const duet_query *query, const duet_page *pages, size_t count, float *state) {
+    size_t head_size = query->head_size;
+    for (size_t head = 0; head < query->heads; head++) {
+        float *sum = state + head * (head_size + 2), *largest = sum + head_size, *total = largest + 1;
+        for (size_t i = 0; i < head_size; i++) sum[i] = 0;
+        *largest = -INFINITY;
+        *total = 0;
+        for (const duet_page *page = pages; page < pages + count; page++) {
+            for (size_t token = page->first; token < page->last; token++) {
+                float s = score(query, head, page, token);
+                float maximum = fmaxf(*largest, s);
+                float keep = expf(*largest - maximum), weight = expf(s - maximum);
+                for (size_t i = 0; i < head_size; i++)
+                    sum[i] = sum[i] * keep + weight * value_at(query, page, token, i);
+                *total = *total * keep + weight;
+                *largest = maximum;
+            }
+        }
+    }
+}
+
+void duet_generic_combine(const float *state, size_t stride, size_t count, size_t head_size, float *out) {
+    float largest = -INFINITY, total = 0;
+    for (size_t s = 0; s < count; s++) largest = fmaxf(largest, state[s * stride + head_size]);
+    for (size_t i = 0; i < head_size; i++) out[i] = 0;
+    for (size_t s = 0; s < count; s++) {
+        const float *segment = state + s * stride;
+        if (segment[head_size + 1] == 0) continue;  // nothing in its window
+        float weight = expf(segment[head_size] - largest);
+        total += weight * segment[head_size + 1];
+        for (size_t i = 0; i < head_size; i++) out[i] += weight * segment[i];
+    }
+    float inverse = 1 / total;
+    for (size_t i = 0; i < head_size; i++) out[i] *= inverse;
+}
+
+// MARK: The table
+
+#define QUANTIZED_ENTRY(TYPE)                                                                    \
+    .dot[DUET_##TYPE] = dot_##TYPE,                             \
+    .dot_f32[DUET_##TYPE] = dot_f32_##TYPE, .pack[DUET_##TYPE] = pack,                           \
+    .multiply[DUET_##TYPE] = multiply_##TYPE,
+#define FLOAT_ENTRY(TYPE)                                                                        \
+    .dot[DUET_##TYPE] = dot_f32_##TYPE, .dot_f32[DUET_##TYPE] = dot_f32_##TYPE,                  \
+    .pack[DUET_##TYPE] = pack, .multiply[DUET_##TYPE] = multiply_##TYPE,
+
+void duet_generic_fill(duet_operations *table) {
+    *table = (duet_operations){
+        .name = "generic",
+        .panel_rows = 8,
+        DUET_FOR_QUANTIZED_TYPES(QUANTIZED_ENTRY)
+        DUET_FOR_FLOAT_TYPES(FLOAT_ENTRY)
+        .quantize = quantize,
+        .rms_norm = rms_norm,
+        .rotate = rotate,
+        .add = add,
+        .silu_multiply = silu_multiply,
+        .gelu_multiply = gelu_multiply,
+        .store = store,
+        .attend = attend,
+        .combine = duet_generic_combine,
+        .argmax = argmax,
+    };
+    memcpy(table->dequantize, duet_generic_dequantize, sizeof table->dequantize);
+}

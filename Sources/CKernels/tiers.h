@@ -1,0 +1,27 @@
+// What the tiers share: the lists of types, and how each fills the table of operations.
+
+#ifndef DUET_TIERS_H
+#define DUET_TIERS_H
+
+#include "CKernels.h"
+
+#define DUET_FOR_QUANTIZED_TYPES(X) \
+    X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) \
+    X(IQ4_NL) X(IQ4_XS) X(MXFP4)
+#define DUET_FOR_FLOAT_TYPES(X) X(F32) X(F16) X(BF16)
+
+// Each tier starts from the table of the tier below and replaces what it does better.
+void duet_generic_fill(duet_operations *table);
+void duet_avx2_fill(duet_operations *table);
+void duet_avx2_fill_floats(duet_operations *table);
+void duet_avx2_fill_vectors(duet_operations *table);
+void duet_avx2_fill_attention(duet_operations *table);
+
+// Products of any type through its unpacked runs: what a tier uses for formats of its own none.
+void duet_generic_dot_int8(int type, const void *weights, size_t row_bytes, size_t rows, size_t n,
+                           const duet_activations *a, float *out);
+void duet_generic_dot_float(int type, const void *weights, size_t row_bytes, size_t rows, size_t n,
+                            const duet_activations *a, float *out);
+void duet_generic_combine(const float *state, size_t stride, size_t count, size_t head_size, float *out);
+
+#endif

@@ -1,0 +1,78 @@
+import CKernels
+
+/// How keys and values are stored.
+public enum CacheType: String, Sendable, CaseIterable {
+  case f32
+  case f16
+  case q8_0
+
+  var typeNumber: Int32 {
+    switch self {
+    case .f32: Int32(DUET_F32)
+    case .f16: Int32(DUET_F16)
+    case .q8_0: Int32(DUET_Q8_0)
+    }
+  }
+}
+
+/// The shape of every page of one model's cache.
+package struct CacheLayout: Sendable, Equatable {
+  package let layers: Int
+  package let heads: Int
+  package let headSize: Int
+  package let type: CacheType
+
+  /// Bytes of the keys, or of the values, of one head in one layer: whole cache lines.
+  package var planeBytes: Int { (duet_page_bytes(type.typeNumber, headSize) + 63) / 64 * 64 }
+  /// Bytes of a page.
+  package var pageBytes: Int { layers * heads * 2 * planeBytes }
+
+  /// Tokens per page.
+  package static let pageTokens = Int(DUET_PAGE_TOKENS)
+}
+
+/// The keys and values of up to 64 neighbouring tokens, of all layers. A page that is full never
+/// changes again and may be shared.
+@safe package final class CachePage: @unchecked Sendable {
+  package let layout: CacheLayout
+  private let base: UnsafeMutableRawPointer
+
+  package init(_ layout: CacheLayout) {
+    self.layout = layout
+    unsafe base = .allocate(byteCount: max(64, layout.pageBytes), alignment: 64)
+  }
+
+  /// A copy, to be written on where the original is shared.
+  package init(copying page: CachePage) {
+    layout = page.layout
+    unsafe base = .allocate(byteCount: max(64, layout.pageBytes), alignment: 64)
+    unsafe base.copyMemory(from: page.base, byteCount: layout.pageBytes)
+  }
+
+  deinit { unsafe base.deallocate() }
+
+  private func plane(_ layer: Int, _ head: Int, _ which: Int) -> UnsafeMutableRawPointer {
+    precondition(layer >= 0 && layer < layout.layers && head >= 0 && head < layout.heads, "no such head")
+    return unsafe base + ((layer * layout.heads + head) * 2 + which) * layout.planeBytes
+  }
+
+  /// Writes the key and the value of the page's token `slot`, for one head of one layer.
+  package func store(
+    key: FloatBuffer, _ keyRange: Range<Int>, value: FloatBuffer, _ valueRange: Range<Int>, slot: Int,
+    layer: Int, head: Int, _ operations: Operations
+  ) {
+    precondition(slot >= 0 && slot < CacheLayout.pageTokens, "slot outside of the page")
+    precondition(keyRange.count == layout.headSize && valueRange.count == layout.headSize, "wrong head size")
+    unsafe operations.table.pointee.store(
+      key.pointer(keyRange), value.pointer(valueRange), layout.headSize, layout.type.typeNumber, slot,
+      plane(layer, head, 0), plane(layer, head, 1))
+  }
+
+  /// The kernels' view of tokens `range` of the page; valid while the object lives.
+  @unsafe func view(layer: Int, head: Int, _ range: Range<Int>) -> duet_page {
+    precondition(range.lowerBound >= 0 && range.upperBound <= CacheLayout.pageTokens, "tokens outside of the page")
+    return unsafe duet_page(
+      keys: UnsafeRawPointer(plane(layer, head, 0)), values: UnsafeRawPointer(plane(layer, head, 1)),
+      first: UInt32(range.lowerBound), last: UInt32(range.upperBound))
+  }
+}

@@ -1,0 +1,68 @@
+/// The tokens of one session whose keys and values are in the cache, in their pages.
+///
+/// Not for use by two tasks at once: the engine that decodes it owns it.
+package final class CachedSequence {
+  package let layout: CacheLayout
+  /// What the pages belong to besides their tokens: the model and its tuning.
+  package let salt: UInt64
+  /// Every token in the cache, by position.
+  package private(set) var tokens: [Int32] = []
+  private var pages: [CachePage] = []
+
+  package init(layout: CacheLayout, salt: UInt64) {
+    self.layout = layout
+    self.salt = salt
+  }
+
+  /// Tokens in the cache: the position of the next.
+  package var count: Int { tokens.count }
+
+  /// Bytes that the pages take.
+  package var byteCount: Int { pages.count * layout.pageBytes }
+
+  /// Forgets every token from `count` on.
+  package func truncate(_ count: Int) {
+    guard count < tokens.count else { return }
+    tokens.removeSubrange(max(0, count)...)
+    pages.removeSubrange(((tokens.count + CacheLayout.pageTokens - 1) / CacheLayout.pageTokens)...)
+  }
+
+  /// Keeps the longest common prefix with `prompt`, then takes whole pages that `store` still has.
+  ///
+  /// - Returns: tokens of the prompt that need not be computed.
+  package func reuse(_ prompt: [Int32], from store: PageStore) -> Int {
+    let common = zip(tokens, prompt).prefix { $0 == $1 }.count
+    truncate(common)
+    let size = CacheLayout.pageTokens
+    guard tokens.count % size == 0 else { return tokens.count }
+    for page in store.pages(after: tokens.count / size, of: prompt, salt: salt) {
+      let start = tokens.count
+      tokens += prompt[start..<start + size]
+      pages.append(page)
+    }
+    return tokens.count
+  }
+
+  /// Makes room for `new` tokens after the present ones, in pages that nobody else has.
+  func reserve(_ new: Int) {
+    let size = CacheLayout.pageTokens
+    if tokens.count % size != 0, !isKnownUniquelyReferenced(&pages[pages.count - 1]) {
+      pages[pages.count - 1] = CachePage(copying: pages[pages.count - 1])
+    }
+    while pages.count * size < tokens.count + new { pages.append(CachePage(layout)) }
+  }
+
+  /// Declares the keys and values of these tokens written; full pages go to `store`.
+  func commit(_ new: some Collection<Int32>, to store: PageStore?) {
+    let size = CacheLayout.pageTokens
+    let full = tokens.count / size
+    tokens += new
+    guard let store, tokens.count / size > full else { return }
+    for index in full..<tokens.count / size {
+      store.insert(pages[index], tokens: tokens[..<((index + 1) * size)], salt: salt)
+    }
+  }
+
+  /// The page that holds `position`, which must have been reserved.
+  func page(_ position: Int) -> CachePage { pages[position / CacheLayout.pageTokens] }
+}

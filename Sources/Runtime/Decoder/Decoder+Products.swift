@@ -1,0 +1,67 @@
+extension Decoder {
+  /// Bytes of weights in a chunk of work: some microseconds' worth.
+  private static let chunkBytes = 24_576
+  /// Rows of a chunk where panels are packed.
+  private static let panelChunkRows = 32
+
+  /// Calls `body` for every token, shared out among the threads where there are many.
+  func forEachToken(_ count: Int, _ body: (Int) -> Void) {
+    let size = 8
+    guard count > Self.directTokens else {
+      for token in 0..<count { body(token) }
+      return
+    }
+    pool.run((count + size - 1) / size) { chunk, _ in
+      for token in chunk * size..<min(count, (chunk + 1) * size) { body(token) }
+    }
+  }
+
+  /// Rows of a matrix that one thread takes at a time.
+  private struct Chunks {
+    let matrix: Matrix
+    let out: FloatBuffer
+    let rows: Int
+    var count: Int { (matrix.rows + rows - 1) / rows }
+
+    func range(_ index: Int) -> Range<Int> { index * rows..<min(matrix.rows, (index + 1) * rows) }
+  }
+
+  /// `out[t, :] = matrix * x[t, :]` for each pair of a matrix and a result, in one hand-off.
+  ///
+  /// Quantized weights are multiplied by int8 activations unless the decoder works in float.
+  func multiply(_ products: [(matrix: Matrix, out: FloatBuffer)], by x: Activations, tokens: Int) {
+    let direct = tokens <= Self.directTokens || precision == .float32
+    let work = products.map { matrix, out in
+      Chunks(matrix: matrix, out: out, rows: direct ? Self.directRows(matrix) : Self.panelChunkRows)
+    }
+    pool.run(work.reduce(0) { $0 + $1.count }) { [self] chunk, worker in
+      var index = chunk
+      for part in work {
+        guard index >= part.count else {
+          multiply(part.matrix, part.range(index), x, tokens, part.out, worker, direct: direct)
+          return
+        }
+        index -= part.count
+      }
+    }
+  }
+
+  /// A multiple of four rows, which the kernels take at a time, and few enough chunks for the pool.
+  private static func directRows(_ matrix: Matrix) -> Int {
+    let rows = max(4, chunkBytes / max(1, matrix.rowBytes) / 4 * 4)
+    return max(rows, matrix.rows / (ThreadPool.maximumChunks / 4) + 4)
+  }
+
+  private func multiply(
+    _ matrix: Matrix, _ rows: Range<Int>, _ x: Activations, _ tokens: Int, _ out: FloatBuffer, _ worker: Int,
+    direct: Bool
+  ) {
+    if direct {
+      operations.multiply(
+        matrix, rows: rows, x, tokens: tokens, precision: precision, out: out, stride: matrix.rows)
+    } else {
+      operations.multiplyPanels(
+        matrix, rows: rows, x, tokens: tokens, scratch: space.panels[worker], out: out, stride: matrix.rows)
+    }
+  }
+}

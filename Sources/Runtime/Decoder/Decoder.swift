@@ -1,0 +1,194 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
+/// Tokens of one sequence to be decoded in a step, after those already in its cache.
+package struct DecoderStep {
+  /// Which of the tokens' logits are wanted.
+  package enum Logits { case none, last, all }
+
+  package let sequence: CachedSequence
+  package let tokens: ArraySlice<Int32>
+  package let logits: Logits
+
+  package init(_ sequence: CachedSequence, _ tokens: ArraySlice<Int32>, logits: Logits = .last) {
+    self.sequence = sequence
+    self.tokens = tokens
+    self.logits = logits
+  }
+}
+
+/// Executes any family of decoders: embeds tokens, runs the layers, makes logits.
+///
+/// One step takes tokens of one or several sequences. Three regimes of arithmetic: up to
+/// `directTokens` tokens are multiplied one by one straight from the file's blocks, so that their
+/// results are bit for bit those of one token at a time; more go through packed panels. Work is
+/// split over rows, tokens and heads, never over the terms of a sum: the number of threads changes
+/// no result. Not for use by two tasks at once.
+package final class Decoder {
+  /// The most tokens that are multiplied one by one.
+  package static let directTokens = 16
+
+  let config: DecoderConfig
+  let weights: DecoderWeights
+  let operations: Operations
+  let pool: ThreadPool
+  let precision: ActivationType
+  /// The most tokens of one step.
+  package let capacity: Int
+  /// Logits of the last step, [rows, vocabulary], in the order of its tokens.
+  package private(set) var logits = FloatBuffer(count: 0)
+  var space: Workspace
+  var attention: AttentionScratch
+
+  /// A decoder for steps of up to `capacity` tokens. Buffers grow to what is needed.
+  package init(
+    _ model: ModelWeights, pool: ThreadPool, capacity: Int = 256, precision: ActivationType = .int8
+  ) {
+    config = model.config
+    weights = model.weights
+    operations = model.operations
+    self.pool = pool
+    self.precision = precision
+    self.capacity = max(1, capacity)
+    space = Workspace(config, capacity: 1, threads: pool.threadCount, operations: operations)
+    attention = AttentionScratch(config, threads: pool.threadCount)
+  }
+
+  /// A token of the step and where it stands.
+  struct Row {
+    let sequence: CachedSequence
+    let token: Int32
+    let position: Int
+  }
+
+  /// Decodes the tokens of all steps, at most `capacity`, writes their keys and values to the caches
+  /// and the wanted logits to `logits`.
+  ///
+  /// - Parameter store: where pages go that became full.
+  /// - Returns: rows of logits.
+  package func forward(_ steps: [DecoderStep], store: PageStore? = nil) -> Int {
+    let rows = layOut(steps)
+    guard !rows.isEmpty else { return 0 }
+    precondition(rows.count <= capacity, "more tokens than the decoder has room for")
+    grow(rows.count)
+    embed(rows)
+    for layer in weights.layers.indices {
+      attend(rows, layer)
+      feedForward(rows.count, weights.layers[layer])
+    }
+    for step in steps { step.sequence.commit(step.tokens, to: store) }
+    return computeLogits(wanted(steps))
+  }
+
+  private func layOut(_ steps: [DecoderStep]) -> [Row] {
+    var rows: [Row] = []
+    for step in steps {
+      step.sequence.reserve(step.tokens.count)
+      for (index, token) in step.tokens.enumerated() {
+        rows.append(Row(sequence: step.sequence, token: token, position: step.sequence.count + index))
+      }
+    }
+    return rows
+  }
+
+  /// Room is made for one token, for as many as are multiplied directly, or for a whole batch.
+  private func grow(_ tokens: Int) {
+    guard tokens > space.capacity else { return }
+    let room = tokens <= Self.directTokens ? min(Self.directTokens, capacity) : capacity
+    space = Workspace(config, capacity: room, threads: pool.threadCount, operations: operations)
+  }
+
+  private func embed(_ rows: [Row]) {
+    let width = config.embeddingLength
+    forEachToken(rows.count) { [self] token in
+      let start = token * width
+      let row = min(max(0, Int(rows[token].token)), config.vocabularySize - 1)
+      operations.dequantize(weights.embedding, row: row, out: space.hidden, at: start)
+      if config.embeddingScale != 1 { scale(space.hidden, start..<start + width, config.embeddingScale) }
+      space.rotary.fill(token, position: rows[token].position)
+      space.localRotary?.fill(token, position: rows[token].position)
+    }
+  }
+
+  private func scale(_ buffer: FloatBuffer, _ range: Range<Int>, _ factor: Float) {
+    for index in range { buffer[index] *= factor }
+  }
+
+  /// Normalises the hidden states into `normed`, ready to be multiplied.
+  func normalize(_ tokens: Int, _ weight: FloatBuffer) {
+    let width = config.embeddingLength
+    forEachToken(tokens) { [self] token in
+      operations.normalize(
+        space.hidden, token * width..<(token + 1) * width, weight: weight, epsilon: config.normEpsilon,
+        out: space.normed.values, at: token * width)
+      if precision == .int8 { space.normed.quantize(token, operations) }
+    }
+  }
+
+  /// Adds `result` to the hidden states, normalised first where the family does so.
+  func addResult(_ tokens: Int, norm: FloatBuffer?) {
+    let width = config.embeddingLength
+    forEachToken(tokens) { [self] token in
+      let range = token * width..<(token + 1) * width
+      if let norm {
+        operations.normalize(
+          space.result, range, weight: norm, epsilon: config.normEpsilon, out: space.result, at: range.lowerBound)
+      }
+      operations.add(space.result, range, to: space.hidden, at: range.lowerBound)
+    }
+  }
+
+  /// hidden += down(activation(gate) * up), of the normalised hidden states.
+  private func feedForward(_ tokens: Int, _ layer: DecoderWeights.Layer) {
+    normalize(tokens, layer.feedForwardNorm)
+    multiply([(layer.gate, space.gate), (layer.up, space.up)], by: space.normed, tokens: tokens)
+    forEachToken(tokens) { [self] token in
+      operations.gate(
+        config.activation, space.gate, up: space.up, out: space.inner.values, space.inner.range(token))
+      if precision == .int8 { space.inner.quantize(token, operations) }
+    }
+    multiply([(layer.down, space.result)], by: space.inner, tokens: tokens)
+    addResult(tokens, norm: layer.feedForwardResultNorm)
+  }
+
+  private func wanted(_ steps: [DecoderStep]) -> [Int] {
+    var wanted: [Int] = []
+    var start = 0
+    for step in steps {
+      let end = start + step.tokens.count
+      switch step.logits {
+      case .none: break
+      case .last: if end > start { wanted.append(end - 1) }
+      case .all: wanted += start..<end
+      }
+      start = end
+    }
+    return wanted
+  }
+
+  /// The final norm and the product with the vocabulary, for the rows in `wanted` alone.
+  private func computeLogits(_ wanted: [Int]) -> Int {
+    let width = config.embeddingLength, vocabulary = config.vocabularySize
+    guard !wanted.isEmpty else { return 0 }
+    if logits.count < wanted.count * vocabulary { logits = FloatBuffer(count: wanted.count * vocabulary) }
+    for (index, row) in wanted.enumerated() {
+      operations.normalize(
+        space.hidden, row * width..<(row + 1) * width, weight: weights.outputNorm,
+        epsilon: config.normEpsilon, out: space.normed.values, at: index * width)
+      if precision == .int8 { space.normed.quantize(index, operations) }
+    }
+    multiply([(weights.output, logits)], by: space.normed, tokens: wanted.count)
+    if config.finalSoftcap > 0 { capLogits(wanted.count) }
+    return wanted.count
+  }
+
+  private func capLogits(_ rows: Int) {
+    let cap = config.finalSoftcap
+    for index in 0..<rows * config.vocabularySize { logits[index] = cap * tanh(logits[index] / cap) }
+  }
+}

@@ -1,0 +1,177 @@
+import CKernels
+
+/// The C kernels of one tier, behind calls that check every length.
+@safe package struct Operations: Sendable {
+  nonisolated(unsafe) let table: UnsafePointer<duet_operations>
+
+  /// The tier called `name`, or the fastest tested one that this CPU runs.
+  ///
+  /// - Throws: `KernelError.noSuchTier` when this CPU or this build lacks it.
+  package init(tier name: String? = nil) throws(KernelError) {
+    guard let table = unsafe duet_select(name ?? "") else {
+      throw .noSuchTier(name: name ?? "", features: unsafe String(cString: duet_cpu_features()))
+    }
+    unsafe self.table = unsafe table
+  }
+
+  /// The tier's name, such as `avx2`.
+  package var name: String { unsafe String(cString: table.pointee.name) }
+
+  /// CPU features that tiers ask for.
+  package static var cpuFeatures: String { unsafe String(cString: duet_cpu_features()) }
+
+  /// Rows in a panel.
+  package var panelRows: Int { unsafe table.pointee.panel_rows }
+
+  // MARK: Vectors
+
+  /// Writes `x`, scaled to unit root mean square and then by `weight`, to `out` (which may be `x`).
+  package func normalize(
+    _ x: FloatBuffer, _ range: Range<Int>, weight: FloatBuffer, epsilon: Float, out: FloatBuffer, at offset: Int
+  ) {
+    precondition(weight.count == range.count, "norm and vector differ in length")
+    unsafe table.pointee.rms_norm(
+      x.pointer(range), weight.pointer(0..<range.count), range.count, epsilon,
+      out.pointer(offset..<offset + range.count))
+  }
+
+  /// Adds `x` to the part of `out` that starts at `offset`.
+  package func add(_ x: FloatBuffer, _ range: Range<Int>, to out: FloatBuffer, at offset: Int) {
+    unsafe table.pointee.add(x.pointer(range), range.count, out.pointer(offset..<offset + range.count))
+  }
+
+  /// Rotates one head's pairs; `angles` holds the cosines, then the sines, from `angleOffset`.
+  package func rotate(
+    _ x: FloatBuffer, _ range: Range<Int>, angles: FloatBuffer, at angleOffset: Int, split: Bool
+  ) {
+    let half = range.count / 2
+    unsafe table.pointee.rotate(
+      x.pointer(range), range.count, angles.pointer(angleOffset..<angleOffset + half),
+      angles.pointer(angleOffset + half..<angleOffset + 2 * half), split)
+  }
+
+  /// `out = activation(gate) * up`, over the same range of all three.
+  package func gate(
+    _ activation: DecoderConfig.Activation, _ gate: FloatBuffer, up: FloatBuffer, out: FloatBuffer,
+    _ range: Range<Int>
+  ) {
+    switch activation {
+    case .silu:
+      unsafe table.pointee.silu_multiply(
+        gate.pointer(range), up.pointer(range), range.count, out.pointer(range))
+    case .gelu:
+      unsafe table.pointee.gelu_multiply(
+        gate.pointer(range), up.pointer(range), range.count, out.pointer(range))
+    }
+  }
+
+  // MARK: Attention
+
+  /// Attention of the query heads in `queryRange`, which share the key-value head `head`, over the
+  /// positions `context` of a sequence: at most `DUET_SEGMENT_PAGES` pages.
+  package func attend(
+    _ sequence: CachedSequence, _ context: Range<Int>, layer: Int, head: Int, _ config: DecoderConfig,
+    query: FloatBuffer, _ queryRange: Range<Int>, state: FloatBuffer, at offset: Int
+  ) {
+    let size = CacheLayout.pageTokens, heads = queryRange.count / config.headSize
+    var about = unsafe duet_query(
+      query: UnsafePointer(query.pointer(queryRange)), heads: heads, head_size: config.headSize,
+      scale: config.attentionScale, softcap: config.attentionSoftcap, type: sequence.layout.type.typeNumber)
+    let out = unsafe state.pointer(offset..<offset + heads * (config.headSize + 2))
+    let first = context.lowerBound / size, last = (context.upperBound - 1) / size
+    precondition(last - first < Int(DUET_SEGMENT_PAGES), "more pages than a segment has")
+    unsafe withUnsafeTemporaryAllocation(of: duet_page.self, capacity: last - first + 1) { pages in
+      for index in first...last {
+        let start = max(context.lowerBound, index * size) - index * size
+        let end = min(context.upperBound, (index + 1) * size) - index * size
+        unsafe pages[index - first] = sequence.page(index * size).view(layer: layer, head: head, start..<end)
+      }
+      unsafe table.pointee.attend(&about, pages.baseAddress, last - first + 1, out)
+    }
+  }
+
+  /// Joins the segments of one head; their states lie `stride` floats apart from `offset` on.
+  package func combine(
+    _ states: FloatBuffer, _ offset: Int, stride: Int, count: Int, out: FloatBuffer, _ range: Range<Int>
+  ) {
+    let end = offset + (count - 1) * stride + range.count + 2
+    unsafe table.pointee.combine(
+      states.pointer(offset..<end), stride, count, range.count, out.pointer(range))
+  }
+
+  /// The place of the largest value within `range`, counted from its start.
+  package func argmax(_ x: FloatBuffer, _ range: Range<Int>) -> Int {
+    unsafe table.pointee.argmax(x.pointer(range), range.count)
+  }
+
+  // MARK: Weights
+
+  /// Row `row` of `matrix` as floats.
+  package func dequantize(_ matrix: Matrix, row: Int, out: FloatBuffer, at offset: Int) {
+    unsafe duet_run_dequantize(
+      table, matrix.typeNumber, matrix.pointer(rows: row..<row + 1),
+      out.pointer(offset..<offset + matrix.columns), matrix.columns)
+  }
+
+  /// `out[t, r] = row r . x[t]` straight from the file's blocks, one token at a time.
+  package func multiply(
+    _ matrix: Matrix, rows: Range<Int>, _ x: Activations, tokens: Int, precision: ActivationType,
+    out: FloatBuffer, stride: Int
+  ) {
+    precondition(x.width == matrix.columns, "matrix and vector differ in length")
+    let weights = unsafe matrix.pointer(rows: rows), view = unsafe x.view(0..<tokens)
+    for token in 0..<tokens {
+      let start = token * stride + rows.lowerBound
+      unsafe duet_run_dot(
+        table, precision == .float32, matrix.typeNumber, weights, matrix.rowBytes, rows.count, matrix.columns,
+        view + token, out.pointer(start..<start + rows.count))
+    }
+  }
+
+  /// The same by packed panels, which pays from some tokens on.
+  package func multiplyPanels(
+    _ matrix: Matrix, rows: Range<Int>, _ x: Activations, tokens: Int, scratch: FloatBuffer,
+    out: FloatBuffer, stride: Int
+  ) {
+    precondition(x.width == matrix.columns, "matrix and vector differ in length")
+    let type = matrix.typeNumber, columns = matrix.columns
+    let floats = unsafe (duet_panel_bytes(table, type, columns) + 3) / 4
+    let panel = unsafe UnsafeMutableRawPointer(scratch.pointer(0..<floats))
+    let view = unsafe x.view(0..<tokens)
+    var row = rows.lowerBound
+    while row < rows.upperBound {
+      let count = min(panelRows, rows.upperBound - row)
+      let target = unsafe out.pointer(row..<(tokens - 1) * stride + row + count)
+      unsafe duet_run_pack(
+        table, type, matrix.pointer(rows: row..<row + count), matrix.rowBytes, count, columns, panel)
+      unsafe duet_run_multiply(table, type, panel, count, columns, view, tokens, target, stride)
+      row += count
+    }
+  }
+
+  /// Floats of scratch that `multiplyPanels` needs for rows of `columns` values.
+  package func panelScratch(columns: Int) -> Int {
+    let types = [TensorType.f32, .q8_0].map { Int32($0.rawValue) }
+    return types.map { unsafe (duet_panel_bytes(table, $0, columns) + 3) / 4 }.max() ?? 0
+  }
+}
+
+/// What weights are multiplied by.
+public enum ActivationType: String, Sendable, CaseIterable {
+  /// Blocks of 32 int8 with a scale, for quantized weights: fast.
+  case int8
+  /// Single precision throughout: the reference, and several times slower.
+  case float32 = "f32"
+}
+
+/// Why no kernels could be chosen.
+public enum KernelError: Error, Equatable, CustomStringConvertible {
+  case noSuchTier(name: String, features: String)
+
+  public var description: String {
+    switch self {
+    case .noSuchTier(let name, let features):
+      "no kernels called \(name) run here (the CPU has: \(features)); set DUET_CPU to generic or avx2, or unset it"
+    }
+  }
+}

@@ -1,0 +1,107 @@
+/// The choices that tell one family of decoders from another. One decoder executes them all.
+public struct DecoderConfig: Sendable, Equatable {
+  /// The function of the gated feed-forward part.
+  public enum Activation: Sendable { case silu, gelu }
+
+  /// Rotary position embedding (arXiv 2104.09864).
+  public struct Rotary: Sendable, Equatable {
+    /// The base of the frequencies.
+    public var base: Double
+    /// Positions are divided by this.
+    public var scale: Double = 1
+    /// Rotated values of each head; the rest is left as it is.
+    public var dimensions: Int
+    /// Pairs lie half a head apart, rather than side by side.
+    public var split: Bool
+  }
+
+  /// As the file names it, such as `llama`.
+  public var architecture: String
+  public var layerCount: Int
+  /// The width of the hidden state.
+  public var embeddingLength: Int
+  public var feedForwardLength: Int
+  public var headCount: Int
+  /// Heads of keys and values, each shared by `headCount / keyValueHeadCount` query heads.
+  public var keyValueHeadCount: Int
+  public var headSize: Int
+  /// Tokens that the model was trained to attend to.
+  public var contextLength: Int
+  public var vocabularySize: Int
+  public var normEpsilon: Float
+  public var activation: Activation
+  public var rotary: Rotary
+  /// The rotary embedding of layers with a window; nil for the same as elsewhere.
+  public var localRotary: Rotary?
+  /// Tokens that a layer with a window attends to, its own included.
+  public var slidingWindow: Int?
+  /// With a window, every so-many-th layer attends to everything.
+  public var slidingWindowPattern: Int = 1
+  /// What scores are multiplied by.
+  public var attentionScale: Float
+  /// Embeddings are multiplied by this.
+  public var embeddingScale: Float = 1
+  /// Heads of queries and keys are normalised before they are rotated.
+  public var normalizesHeads = false
+  /// The results of attention and feed-forward are normalised before they are added.
+  public var normalizesResults = false
+  /// Scores become c * tanh(score / c); 0 for none.
+  public var attentionSoftcap: Float = 0
+  /// Logits likewise.
+  public var finalSoftcap: Float = 0
+
+  /// Query heads that share one head of keys and values.
+  public var headsPerGroup: Int { headCount / keyValueHeadCount }
+
+  /// Whether `layer` attends to a window only.
+  public func isLocal(_ layer: Int) -> Bool {
+    slidingWindow != nil && (layer + 1) % slidingWindowPattern != 0
+  }
+}
+
+extension DecoderConfig {
+  /// The families that can be run, by the name that files give.
+  public static let knownArchitectures = ["gemma3", "llama"]
+
+  /// Reads the configuration of the family that the file says it is.
+  ///
+  /// - Throws: `ModelError.unknownArchitecture`, or a `GGUFError` that names the field.
+  public init(file: GGUFFile) throws(ModelError) {
+    do {
+      let key = "general.architecture"
+      let name = try file.metadata.required(key, try file.metadata.string(key))
+      switch name {
+      case "llama": self = try Llama.config(file)
+      case "gemma3": self = try Gemma3.config(file)
+      default: throw ModelError.unknownArchitecture(path: file.path, name: name)
+      }
+    } catch let error as GGUFError {
+      throw .file(error)
+    } catch let error as ModelError {
+      throw error
+    } catch {
+      throw .unknownArchitecture(path: file.path, name: "\(error)")
+    }
+  }
+}
+
+/// Why a model could not be loaded.
+public enum ModelError: Error, CustomStringConvertible {
+  case file(GGUFError)
+  case unknownArchitecture(path: String, name: String)
+  case unsupported(path: String, feature: String)
+  case kernels(KernelError)
+  case tokenizer(String)
+
+  public var description: String {
+    switch self {
+    case .file(let error): error.description
+    case .unknownArchitecture(let path, let name):
+      "\(path) holds a model of the architecture \(name), which is not supported; supported are "
+        + DecoderConfig.knownArchitectures.joined(separator: ", ")
+    case .unsupported(let path, let feature): "\(path) needs \(feature), which is not supported; use another model"
+    case .kernels(let error): error.description
+    case .tokenizer(let text): text
+    }
+  }
+}

@@ -1,0 +1,96 @@
+/// Reads the fields that families share from a file's metadata, each within its limits.
+struct ConfigFields {
+  let file: GGUFFile
+  /// The architecture's name, with which its keys begin.
+  let prefix: String
+
+  /// Widths of vectors. The limit keeps every product of two within `Int`.
+  static let widths = 1...1 << 20
+
+  func optional(_ name: String, _ range: ClosedRange<Int>) throws(GGUFError) -> Int? {
+    try file.metadata.integer("\(prefix).\(name)", in: range)
+  }
+
+  func required(_ name: String, _ range: ClosedRange<Int>) throws(GGUFError) -> Int {
+    try file.metadata.required("\(prefix).\(name)", try optional(name, range))
+  }
+
+  func number(_ name: String) throws(GGUFError) -> Double? {
+    try file.metadata.number("\(prefix).\(name)")
+  }
+
+  func invalid(_ name: String, _ problem: String) -> GGUFError {
+    .invalid(path: file.path, field: "\(prefix).\(name)", problem: problem)
+  }
+
+  /// A layer takes several tensors, so a file cannot have more layers than tensors.
+  func layerCount() throws(GGUFError) -> Int {
+    try required("block_count", 1...max(1, file.tensors.count))
+  }
+
+  func contextLength() throws(GGUFError) -> Int { try required("context_length", 1...1 << 28) }
+
+  func normEpsilon() throws(GGUFError) -> Float {
+    let name = "attention.layer_norm_rms_epsilon"
+    let epsilon = try file.metadata.required("\(prefix).\(name)", try number(name))
+    guard epsilon >= 0, epsilon < 1 else { throw invalid(name, "is \(epsilon), where 0 to 1 is allowed") }
+    return Float(epsilon)
+  }
+
+  /// Rows of the embedding.
+  func vocabularySize(embeddingLength: Int) throws(GGUFError) -> Int {
+    let name = "token_embd.weight"
+    guard let embedding = file[name] else { throw .missingTensor(path: file.path, tensor: name) }
+    guard embedding.columns == embeddingLength, embedding.shape.count == 2 else {
+      throw .wrongShape(
+        path: file.path, tensor: name, shape: embedding.shape, expected: [embeddingLength, embedding.rows])
+    }
+    return embedding.rows
+  }
+
+  struct AttentionShape {
+    let embeddingLength: Int
+    let headCount: Int
+    let keyValueHeadCount: Int
+    let headSize: Int
+  }
+
+  func attentionShape() throws(GGUFError) -> AttentionShape {
+    let width = try required("embedding_length", Self.widths)
+    let heads = try required("attention.head_count", 1...65_536)
+    let keyValueHeads = try optional("attention.head_count_kv", 1...65_536) ?? heads
+    guard heads % keyValueHeads == 0 else {
+      throw invalid("attention.head_count_kv", "is \(keyValueHeads), which does not divide \(heads) heads")
+    }
+    let headSize = try optional("attention.key_length", 2...8_192) ?? width / heads
+    guard headSize >= 2, headSize % 2 == 0 else {
+      throw invalid("attention.key_length", "makes heads of \(headSize) values, where an even number is needed")
+    }
+    guard try optional("attention.value_length", 2...8_192) ?? headSize == headSize else {
+      throw invalid("attention.value_length", "differs from the length of keys, \(headSize)")
+    }
+    return AttentionShape(
+      embeddingLength: width, headCount: heads, keyValueHeadCount: keyValueHeads, headSize: headSize)
+  }
+
+  func rotary(headSize: Int, defaultBase: Double, split: Bool) throws -> DecoderConfig.Rotary {
+    let base = try number("rope.freq_base") ?? defaultBase
+    guard base > 0, base <= 1e12 else { throw invalid("rope.freq_base", "is \(base), where 0 to 1e12 is allowed") }
+    let dimensions = try optional("rope.dimension_count", 2...headSize) ?? headSize
+    guard dimensions % 2 == 0 else {
+      throw invalid("rope.dimension_count", "is \(dimensions), where an even number is needed")
+    }
+    return DecoderConfig.Rotary(base: base, scale: try rotaryScale(), dimensions: dimensions, split: split)
+  }
+
+  private func rotaryScale() throws -> Double {
+    let type = try file.metadata.string("\(prefix).rope.scaling.type") ?? "none"
+    guard ["none", "linear"].contains(type), file["rope_freqs.weight"] == nil else {
+      throw ModelError.unsupported(path: file.path, feature: "rotary scaling of the type \(type)")
+    }
+    guard type == "linear" else { return 1 }
+    let factor = try number("rope.scaling.factor") ?? 1
+    guard factor > 0, factor <= 1e6 else { throw invalid("rope.scaling.factor", "is \(factor)") }
+    return factor
+  }
+}

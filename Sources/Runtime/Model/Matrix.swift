@@ -1,0 +1,40 @@
+/// A weight matrix where it lies in the mapped file: `rows` rows of `columns` values.
+@safe package struct Matrix: Sendable {
+  package let name: String
+  package let type: TensorType
+  package let rows: Int
+  package let columns: Int
+  /// Bytes from one row to the next.
+  package let rowBytes: Int
+  private let file: MappedFile
+  private let range: Range<Int>
+
+  /// A view of a tensor's values; of three or four dimensions all but the first count as rows.
+  ///
+  /// - Throws: `GGUFError.unknownTensorType` for types that are no weights.
+  package init(_ tensor: TensorInfo) throws(GGUFError) {
+    guard tensor.type.isWeight else {
+      throw .unknownTensorType(path: tensor.file.path, tensor: tensor.name, type: tensor.type.rawValue)
+    }
+    name = tensor.name
+    type = tensor.type
+    rows = tensor.rows
+    columns = tensor.columns
+    rowBytes = tensor.type.rowBytes(tensor.columns)
+    file = tensor.file
+    range = tensor.range
+  }
+
+  /// Bytes in the file.
+  package var byteCount: Int { range.count }
+
+  /// The type as the kernels number it.
+  var typeNumber: Int32 { Int32(type.rawValue) }
+
+  /// The bytes of some rows, for the kernels; valid while a copy of the matrix lives.
+  @unsafe func pointer(rows: Range<Int>) -> UnsafeRawPointer {
+    precondition(rows.lowerBound >= 0 && rows.upperBound <= self.rows, "rows outside of the matrix")
+    let start = range.lowerBound + rows.lowerBound * rowBytes
+    return unsafe file.pointer(start..<start + rows.count * rowBytes)
+  }
+}
