@@ -52,6 +52,14 @@ let package = Package(
       ],
       swiftSettings: strict
     ),
+    .executableTarget(
+      name: "duet-hostile",
+      dependencies: [
+        "DuetRuntime", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Tests/Hostile",
+      swiftSettings: strict
+    ),
     .testTarget(
       name: "RuntimeTests", dependencies: ["DuetRuntime", "CKernels"],
       resources: [.copy("Fixtures")], swiftSettings: strict),

@@ -10,6 +10,8 @@ struct GGUFCursor {
   static let maximumNesting = 4
   /// The specification's limit for keys, in bytes.
   static let maximumKeyBytes = 65_535
+  /// The specification's limit for tensor names, in bytes.
+  static let maximumNameBytes = 64
 
   init(file: MappedFile) { self.file = file }
 
@@ -55,6 +57,10 @@ struct GGUFCursor {
     let key = try string("a metadata key")
     guard !key.isEmpty, key.utf8.count <= Self.maximumKeyBytes else {
       throw invalid("a metadata key", "is empty or longer than \(Self.maximumKeyBytes) bytes")
+    }
+    // Also a matter of time: hashing n combining marks takes n² steps.
+    guard key.utf8.allSatisfy({ $0 < 0x80 }) else {
+      throw invalid("a metadata key", "has characters outside of ASCII")
     }
     return key
   }
@@ -122,6 +128,9 @@ struct GGUFCursor {
   /// One tensor entry; its data offset is still relative to the data section.
   mutating func tensor() throws(GGUFError) -> TensorEntry {
     let name = try string("a tensor name")
+    guard name.utf8.count <= Self.maximumNameBytes else {
+      throw invalid("a tensor name", "is longer than \(Self.maximumNameBytes) bytes")
+    }
     let rank = try integer(UInt32.self, "the rank of tensor \(name)")
     guard rank >= 1, rank <= 4 else {
       throw invalid("tensor \(name)", "has \(rank) dimensions, where 1 to 4 are allowed")

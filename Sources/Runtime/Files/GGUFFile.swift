@@ -179,8 +179,8 @@ struct GGUFPart {
     guard entry.start % UInt64(alignment) == 0 else {
       throw cursor.invalid(field, "starts at \(entry.start), no multiple of \(alignment)")
     }
-    var bytes = type.rowBytes(entry.shape[0])
-    for size in entry.shape.dropFirst() {
+    var bytes = type.blockBytes
+    for size in [entry.shape[0] / type.blockLength] + entry.shape.dropFirst() {
       let (product, overflow) = bytes.multipliedReportingOverflow(by: size)
       guard !overflow else { throw cursor.invalid(field, "is larger than memory") }
       bytes = product

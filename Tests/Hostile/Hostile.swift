@@ -1,0 +1,73 @@
+import ArgumentParser
+import Foundation
+
+/// Opens many damaged and lying model files and checks that each is refused or accepted, in time
+/// and within bounds of memory, and that none brings the process down.
+@main
+struct Hostile: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "duet-hostile",
+    abstract: "Opens mutants of a model file; exits 1 if one traps, hangs or takes too much memory.")
+
+  @Argument(help: "A sound GGUF file to make mutants of; a tiny model is made where none is given.")
+  var model: String?
+
+  @Option(help: "How many mutants.")
+  var count = 10_000
+
+  @Option(help: "The seed; a mutant depends on the model, the seed and its number.")
+  var seed: UInt64 = 1
+
+  @Option(help: "The number of the first mutant.")
+  var first = 0
+
+  @Option(help: "Worker processes at a time.")
+  var jobs = 2
+
+  @Option(help: "Seconds that a mutant may take.")
+  var timeLimit = 2.0
+
+  @Option(help: "The folder in which mutants that fail are kept.")
+  var keep = "."
+
+  @Flag(help: "Write the first mutant to the folder of --keep and exercise it in this process.")
+  var single = false
+
+  @Flag(help: .hidden)
+  var worker = false
+
+  func validate() throws {
+    guard count > 0, first >= 0, jobs > 0, timeLimit > 0 else {
+      throw ValidationError("--count, --jobs and --time-limit must be above 0, --first 0 or more")
+    }
+  }
+
+  func run() throws {
+    let bytes = try model.map { [UInt8](try Data(contentsOf: URL(filePath: $0))) } ?? SeedModel.bytes()
+    let mutator = try Mutator(model: bytes, seed: seed)
+    if worker { return try Worker(mutator: mutator, timeLimit: timeLimit).run(first..<first + count) }
+    if single { return try runSingle(mutator) }
+    let failures = Supervisor(range: first..<first + count, arguments: workerArguments).run(jobs: jobs)
+    for failure in failures {
+      print("mutant \(failure.number) \(failure.problem); kept as \(try save(failure.number, mutator))")
+    }
+    if !failures.isEmpty { throw ExitCode.failure }
+  }
+
+  private var workerArguments: [String] {
+    (model.map { [$0] } ?? []) + ["--seed", "\(seed)", "--time-limit", "\(timeLimit)"]
+  }
+
+  private func runSingle(_ mutator: Mutator) throws {
+    let path = try save(first, mutator)
+    print("mutant \(first), \(path): \(mutator.mutant(first).story)")
+    print(exercise(path: path))
+  }
+
+  /// Writes a mutant where it can be looked at.
+  private func save(_ number: Int, _ mutator: Mutator) throws -> String {
+    let path = "\(keep)/hostile-\(seed)-\(number).gguf"
+    try Data(mutator.mutant(number).bytes).write(to: URL(filePath: path))
+    return path
+  }
+}
