@@ -64,3 +64,15 @@ size_t duet_page_bytes(int type, size_t head_size) {
     if (type == DUET_Q8_0 && head_size % DUET_RUN == 0) return values + 2 * (values / DUET_RUN);
     return 0;
 }
+
+uint64_t duet_read(const void *bytes, size_t count) {
+    uint64_t sums[8] = {0};
+    for (size_t i = 0; i + 64 <= count; i += 64) {
+        uint64_t words[8];
+        memcpy(words, (const uint8_t *)bytes + i, 64);
+        for (int j = 0; j < 8; j++) sums[j] += words[j];
+    }
+    uint64_t total = 0;
+    for (int j = 0; j < 8; j++) total += sums[j];
+    return total;
+}

@@ -174,6 +174,9 @@ duet_dequantize duet_generic_dequantizer(int type);
 // The unpacker of a quantized type; NULL for float types and for numbers that are no type.
 duet_unpack duet_run_unpacker(int type);
 
+// The sum of all 64-bit words, which takes as long as reading them: how fast memory is.
+uint64_t duet_read(const void *bytes, size_t count);
+
 // Tells the CPU that this thread waits for another.
 static inline void duet_pause(void) {
 #if defined(__x86_64__)

@@ -29,14 +29,14 @@ package final class PageStore {
 
   private static func start(_ salt: UInt64) -> UInt64 { salt ^ 0xCBF2_9CE4_8422_2325 }
 
-  /// The pages of `prompt` from page `first` on, as far as they are known without a gap. The last
-  /// token of a prompt is never covered: it must be computed for its logits. O(prompt).
+  /// The full pages of `prompt` from page `first` on, as far as they are known without a gap.
+  /// O(prompt).
   func pages(after first: Int, of prompt: [Int32], salt: UInt64) -> [CachePage] {
     let size = CacheLayout.pageTokens
     var hash = Self.extend(Self.start(salt), prompt[..<min(first * size, prompt.count)])
     var found: [CachePage] = []
     var index = first
-    while (index + 1) * size < prompt.count {
+    while (index + 1) * size <= prompt.count {
       let slice = prompt[index * size..<(index + 1) * size]
       hash = Self.extend(hash, slice)
       guard var entry = entries[hash], entry.tokens.elementsEqual(slice) else { break }

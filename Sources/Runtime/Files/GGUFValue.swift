@@ -150,3 +150,15 @@ extension RawSpan {
     }
   }
 }
+
+extension Span<UInt8> {
+  /// Calls `body` with the bytes of `range`, which must lie within the span.
+  @inline(__always)
+  func withRaw<R>(_ range: Range<Int>, _ body: (RawSpan) -> R) -> R { unsafe body(bytes.extracting(range)) }
+}
+
+extension [UInt8] {
+  /// Calls `body` with the bytes of the array.
+  @inline(__always)
+  func withRaw<R>(_ body: (RawSpan) -> R) -> R { span.withRaw(0..<count, body) }
+}

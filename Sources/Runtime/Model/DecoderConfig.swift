@@ -91,7 +91,8 @@ public enum ModelError: Error, CustomStringConvertible {
   case unknownArchitecture(path: String, name: String)
   case unsupported(path: String, feature: String)
   case kernels(KernelError)
-  case tokenizer(String)
+  case tokenizer(TokenizerError)
+  case template(path: String, TemplateError)
 
   public var description: String {
     switch self {
@@ -101,7 +102,8 @@ public enum ModelError: Error, CustomStringConvertible {
         + DecoderConfig.knownArchitectures.joined(separator: ", ")
     case .unsupported(let path, let feature): "\(path) needs \(feature), which is not supported; use another model"
     case .kernels(let error): error.description
-    case .tokenizer(let text): text
+    case .tokenizer(let error): error.description
+    case .template(let path, let error): "\(path): the chat template cannot be used: \(error)"
     }
   }
 }

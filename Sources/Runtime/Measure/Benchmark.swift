@@ -1,0 +1,99 @@
+/// What a benchmark runs.
+public struct BenchmarkOptions: Sendable {
+  /// Tokens of a prompt that are read; 0 for none.
+  public var prefill = 512
+  /// Tokens that are generated one by one; 0 for none.
+  public var decode = 128
+  /// Tokens that are in the context before either.
+  public var depth = 0
+  /// Every figure is the median of so many runs.
+  public var repetitions = 3
+
+  /// A prompt of 512 tokens and an answer of 128.
+  public init() {}
+}
+
+/// Speeds of one model, medians of the repetitions.
+public struct BenchmarkResult: Sendable {
+  public var prefillTokensPerSecond: Double?
+  public var decodeTokensPerSecond: Double?
+  /// Bytes that one step of decoding reads, of weights and cache, at the middle of the run.
+  public var bytesPerToken = 0
+  /// Bytes per second that the mapped file can be read at, measured in the same run.
+  public var readRate = 0.0
+
+  /// Bytes per second that decoding reads.
+  public var bandwidth: Double? { decodeTokensPerSecond.map { $0 * Double(bytesPerToken) } }
+  /// The share of the possible read rate.
+  public var bandwidthFraction: Double? { bandwidth.map { $0 / readRate } }
+}
+
+extension Engine {
+  /// Measures how fast prompts are read and answers generated. The tokens are arbitrary; sampling is
+  /// not part of it.
+  ///
+  /// - Parameter progress: called with the runs done and in all.
+  /// - Throws: `CancellationError` when the task is cancelled, within a token.
+  public func benchmark(
+    _ options: BenchmarkOptions, progress: @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }
+  ) throws -> BenchmarkResult {
+    var result = BenchmarkResult()
+    var prefill: [Double] = [], decode: [Double] = []
+    for run in 0..<max(1, options.repetitions) {
+      progress(run, options.repetitions)
+      let sequence = CachedSequence(layout: model.core.cacheLayout(self.options.cache), salt: 0)
+      _ = try timeReading(options.depth, sequence)
+      if options.prefill > 0 { prefill.append(Double(options.prefill) / (try timeReading(options.prefill, sequence))) }
+      sequence.truncate(options.depth)
+      if options.decode > 0 { decode.append(Double(options.decode) / (try timeDecoding(options.decode, sequence))) }
+    }
+    progress(options.repetitions, options.repetitions)
+    result.prefillTokensPerSecond = Self.median(prefill)
+    result.decodeTokensPerSecond = Self.median(decode)
+    result.bytesPerToken = model.bytesPerToken(depth: options.depth + options.decode / 2, cache: self.options.cache)
+    result.readRate = measureReadRate()
+    return result
+  }
+
+  private static func median(_ values: [Double]) -> Double? {
+    values.isEmpty ? nil : values.sorted()[values.count / 2]
+  }
+
+  private func token(_ index: Int) -> Int32 { Int32((index &* 7_919 &+ 11) % model.config.vocabularySize) }
+
+  private func timeReading(_ count: Int, _ sequence: CachedSequence) throws -> Double {
+    let tokens = (0..<count).map(token)
+    let clock = ContinuousClock(), start = clock.now
+    var rest = tokens[...]
+    while !rest.isEmpty {
+      try Task.checkCancellation()
+      let piece = rest.prefix(self.options.batch)
+      rest = rest.dropFirst(piece.count)
+      step(sequence, piece, wantsLogits: rest.isEmpty)
+    }
+    return (clock.now - start) / .seconds(1)
+  }
+
+  private func timeDecoding(_ count: Int, _ sequence: CachedSequence) throws -> Double {
+    let clock = ContinuousClock(), start = clock.now
+    for index in 0..<count {
+      try Task.checkCancellation()
+      step(sequence, [token(index)], wantsLogits: true)
+    }
+    return (clock.now - start) / .seconds(1)
+  }
+}
+
+extension Model {
+  /// Bytes that decoding one token reads when `depth` tokens are in the context: each weight once
+  /// (of the embedding, unless it makes the logits too, a single row) and the cache.
+  package func bytesPerToken(depth: Int, cache: CacheType) -> Int {
+    let weights = core.weights
+    let layers = weights.layers.reduce(0) { total, layer in
+      [layer.query, layer.key, layer.value, layer.output, layer.gate, layer.up, layer.down]
+        .reduce(total) { $0 + $1.byteCount }
+    }
+    let pages = core.cacheLayout(cache).pageBytes
+    return layers + weights.output.byteCount + pages * depth / CacheLayout.pageTokens
+  }
+}

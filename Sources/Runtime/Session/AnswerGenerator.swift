@@ -1,0 +1,123 @@
+/// Generates one answer: reads the prompt, then draws token after token.
+struct AnswerGenerator {
+  let engine: Engine
+  let sequence: Int
+  private(set) var conversation: Conversation
+  let options: GenerationOptions
+  let yield: @Sendable (GenerationEvent) -> Void
+  private(set) var completion = Completion()
+  /// The tokens that are to be in the cache before the next one is drawn.
+  private var tokens: [Int32] = []
+  private var answer: [Int32] = []
+  private var assembler: TextAssembler
+  private let clock = ContinuousClock()
+  private let start: ContinuousClock.Instant
+
+  init(
+    engine: Engine, sequence: Int, conversation: Conversation, options: GenerationOptions,
+    yield: @escaping @Sendable (GenerationEvent) -> Void
+  ) {
+    self.engine = engine
+    self.sequence = sequence
+    self.conversation = conversation
+    self.options = options
+    self.yield = yield
+    assembler = TextAssembler(stops: options.stops)
+    start = clock.now
+  }
+
+  private var tokenizer: Tokenizer { engine.model.tokenizer }
+
+  /// Room that a prompt leaves for its answer, if turns can be dropped for it.
+  private var room: Int { max(1, min(options.maxTokens, engine.contextLength / 4)) }
+
+  /// Makes the prompt.
+  mutating func prepare() async throws {
+    tokens = try fit()
+    completion.usage.promptTokens = tokens.count
+  }
+
+  /// The prompt with the answer so far, after dropping the turns that do not fit.
+  private mutating func fit() throws -> [Int32] {
+    let (prompt, dropped) = try conversation.fittingPrompt(
+      engine.model, limit: engine.contextLength - answer.count, room: room)
+    if dropped > 0 { yield(.droppedTurns(dropped)) }
+    return prompt + answer
+  }
+
+  /// Generates until the answer ends.
+  mutating func run() async throws {
+    var next = try await read()
+    completion.timings.prefill = seconds(since: start)
+    completion.timings.firstToken = completion.timings.prefill
+    while try await !take(next) {
+      next = try await advance(next)
+    }
+    emit(assembler.finish())
+    completion.timings.decode = seconds(since: start) - completion.timings.firstToken
+  }
+
+  /// Reads the tokens that the cache does not hold, and draws the first new one.
+  private mutating func read() async throws -> Int32 {
+    let cached = await engine.begin(sequence, prompt: tokens, sampling: options.sampling)
+    if answer.isEmpty { completion.usage.cachedTokens = cached }
+    var rest = tokens[cached...]
+    while rest.count > engine.options.batch {
+      try Task.checkCancellation()
+      let piece = rest.prefix(engine.options.batch)
+      await engine.read(sequence, piece)
+      rest = rest.dropFirst(piece.count)
+      yield(.prefill(done: tokens.count - rest.count, total: tokens.count))
+    }
+    try Task.checkCancellation()
+    return await engine.next(sequence, reading: rest)
+  }
+
+  /// Makes `token` part of the answer.
+  ///
+  /// - Returns: whether the answer is complete.
+  private mutating func take(_ token: Int32) async throws -> Bool {
+    guard !tokenizer.endsGeneration.contains(token) else { return end(.stop) }
+    answer.append(token)
+    completion.usage.completionTokens = answer.count
+    emit(assembler.append(tokenizer.bytes(of: token)))
+    if assembler.isStopped { return end(.stopString) }
+    if answer.count >= options.maxTokens { return end(.maxTokens) }
+    return tokens.count + 1 >= engine.contextLength && !dropTurns() ? end(.contextFull) : false
+  }
+
+  private mutating func end(_ reason: Completion.Reason) -> Bool {
+    completion.reason = reason
+    return true
+  }
+
+  /// The token after `token`, which follows all others.
+  private mutating func advance(_ token: Int32) async throws -> Int32 {
+    try Task.checkCancellation()
+    guard tokens.count + 1 < engine.contextLength else { return try await reread() }
+    tokens.append(token)
+    return await engine.next(sequence, reading: [token])
+  }
+
+  /// Whether dropping the oldest turns would make room.
+  private func dropTurns() -> Bool {
+    var copy = conversation
+    return copy.dropOldestTurn()
+  }
+
+  /// The context is full: goes on without the oldest turns.
+  private mutating func reread() async throws -> Int32 {
+    tokens = try fit()
+    return try await read()
+  }
+
+  private mutating func emit(_ text: String) {
+    guard !text.isEmpty else { return }
+    completion.text += text
+    yield(.text(text))
+  }
+
+  private func seconds(since instant: ContinuousClock.Instant) -> Double {
+    (clock.now - instant) / .seconds(1)
+  }
+}

@@ -1,0 +1,83 @@
+/// What a generated text may be like.
+public struct GenerationOptions: Sendable {
+  public var sampling = SamplingOptions()
+  /// The most tokens to generate.
+  public var maxTokens = 512
+  /// Texts that end the answer; they are not part of it.
+  public var stops: [String] = []
+
+  /// Greedy, up to 512 tokens.
+  public init() {}
+}
+
+/// Tokens of one answer.
+public struct Usage: Sendable, Equatable {
+  /// Tokens of the prompt.
+  public var promptTokens = 0
+  /// Tokens of the prompt whose keys and values were in the cache already.
+  public var cachedTokens = 0
+  /// Tokens of the answer.
+  public var completionTokens = 0
+}
+
+/// Seconds that one answer took.
+public struct Timings: Sendable, Equatable {
+  /// From the request to the first token of the answer.
+  public var firstToken = 0.0
+  /// Reading the prompt.
+  public var prefill = 0.0
+  /// Generating after the first token.
+  public var decode = 0.0
+}
+
+/// How an answer ended, and what it took.
+public struct Completion: Sendable, Equatable {
+  /// Why no more text came.
+  public enum Reason: String, Sendable {
+    /// The model ended its turn.
+    case stop
+    /// A stop string was met.
+    case stopString = "stop_string"
+    /// `maxTokens` were generated.
+    case maxTokens = "max_tokens"
+    /// The context was full, and nothing could be dropped from it.
+    case contextFull = "context_full"
+  }
+
+  public var text = ""
+  public var reason = Reason.stop
+  public var usage = Usage()
+  public var timings = Timings()
+}
+
+/// What happens while an answer is generated.
+public enum GenerationEvent: Sendable, Equatable {
+  /// The next part of the answer: whole characters.
+  case text(String)
+  /// So many of the oldest turns no longer fit the context and were left out.
+  case droppedTurns(Int)
+  /// How much of the prompt has been read.
+  case prefill(done: Int, total: Int)
+  /// The end of the answer. Nothing follows.
+  case finished(Completion)
+}
+
+/// Why no answer could be generated.
+public enum SessionError: Error, Equatable, CustomStringConvertible {
+  case promptTooLong(tokens: Int, limit: Int)
+  case emptyPrompt
+  case busy
+  case sampling(SamplingError)
+  case template(String)
+
+  public var description: String {
+    switch self {
+    case .promptTooLong(let tokens, let limit):
+      "the prompt has \(tokens) tokens, where the context holds \(limit); shorten it, or raise the context length"
+    case .emptyPrompt: "the prompt is empty; give some text"
+    case .busy: "the session is still answering; wait for it, or cancel it"
+    case .sampling(let error): error.description
+    case .template(let text): "the model's chat template failed: \(text)"
+    }
+  }
+}

@@ -1,0 +1,132 @@
+import Synchronization
+
+/// A conversation with a model.
+///
+/// One answer is generated at a time; its text comes as a stream, and cancelling the task that
+/// reads it, or leaving the loop, stops the model within a token.
+public final class Session: Sendable {
+  public let engine: Engine
+  private let state: Mutex<State>
+
+  private struct State {
+    var conversation: Conversation
+    var sequence: Int?
+    var isBusy = false
+  }
+
+  /// Opens a conversation.
+  ///
+  /// - Parameter system: what the model is told before all turns; nil for what its template says.
+  public init(_ engine: Engine, system: String? = nil) {
+    self.engine = engine
+    state = Mutex(State(conversation: Conversation(system: system)))
+  }
+
+  deinit {
+    let sequence = state.withLock { $0.sequence }
+    if let sequence { Task { [engine] in await engine.close(sequence) } }
+  }
+
+  /// Questions and answers so far. Setting them replaces the conversation.
+  public var turns: [ChatMessage] {
+    get { state.withLock { $0.conversation.turns } }
+    set { state.withLock { $0.conversation.turns = newValue } }
+  }
+
+  /// What the model is told before all turns.
+  public var system: String? {
+    get { state.withLock { $0.conversation.system } }
+    set { state.withLock { $0.conversation.system = newValue } }
+  }
+
+  /// Forgets all turns.
+  public func reset() { turns = [] }
+
+  /// Asks, and streams the text of the answer.
+  public func reply(
+    to question: String, _ options: GenerationOptions = GenerationOptions()
+  ) -> AsyncThrowingStream<String, any Error> {
+    let events = events(replyingTo: question, options)
+    return AsyncThrowingStream { continuation in
+      let task = Task {
+        do {
+          for try await case .text(let text) in events { continuation.yield(text) }
+          continuation.finish()
+        } catch {
+          continuation.finish(throwing: error)
+        }
+      }
+      continuation.onTermination = { _ in task.cancel() }
+    }
+  }
+
+  /// Asks, and streams everything that happens until the answer is complete.
+  ///
+  /// The question and the answer, as far as it came, become part of the conversation; where the
+  /// model could not begin, neither does.
+  public func events(
+    replyingTo question: String, _ options: GenerationOptions = GenerationOptions()
+  ) -> AsyncThrowingStream<GenerationEvent, any Error> {
+    AsyncThrowingStream { continuation in
+      let task = Task {
+        do {
+          try await self.answer(question, options) { continuation.yield($0) }
+          continuation.finish()
+        } catch {
+          continuation.finish(throwing: error)
+        }
+      }
+      continuation.onTermination = { _ in task.cancel() }
+    }
+  }
+
+  private func answer(
+    _ question: String, _ options: GenerationOptions, _ yield: @escaping @Sendable (GenerationEvent) -> Void
+  ) async throws {
+    if let problem = options.sampling.problem() { throw SessionError.sampling(problem) }
+    let conversation = try begin(question)
+    defer { state.withLock { $0.isBusy = false } }
+    var generator = AnswerGenerator(
+      engine: engine, sequence: await sequence(), conversation: conversation, options: options, yield: yield)
+    do {
+      try await generator.prepare()
+    } catch {
+      state.withLock { _ = $0.conversation.turns.popLast() }
+      throw error
+    }
+    do {
+      try await generator.run()
+    } catch {
+      finish(generator)
+      throw error
+    }
+    finish(generator)
+    yield(.finished(generator.completion))
+  }
+
+  private func begin(_ question: String) throws(SessionError) -> Conversation {
+    let conversation: Conversation? = state.withLock { state in
+      guard !state.isBusy else { return nil }
+      state.isBusy = true
+      state.conversation.turns.append(ChatMessage(role: .user, content: question))
+      return state.conversation
+    }
+    guard let conversation else { throw .busy }
+    return conversation
+  }
+
+  private func sequence() async -> Int {
+    if let known = state.withLock({ $0.sequence }) { return known }
+    let new = await engine.open()
+    state.withLock { $0.sequence = new }
+    return new
+  }
+
+  /// Takes over what was answered, and which turns were dropped.
+  private func finish(_ generator: AnswerGenerator) {
+    state.withLock { state in
+      state.conversation = generator.conversation
+      state.conversation.turns.append(ChatMessage(role: .assistant, content: generator.completion.text))
+    }
+  }
+}
