@@ -34,7 +34,9 @@ struct Worker {
     setTimer(timeLimit)
     let outcome = exercise(path: path)
     setTimer(0)
-    if let peak = PeakMemory.anonymous(mapped: size), peak > 2 * size + 64 << 20 {
+    // The sound model, of which mutants are made, is this program's own burden.
+    let own = mutator.anatomy.bytes.count
+    if let peak = PeakMemory.anonymous(apart: size + own), peak > 2 * size + 64 << 20 {
       report("\(peak >> 20) MB of its own\n")
       exit(Self.memoryStatus)
     }
@@ -71,13 +73,13 @@ enum PeakMemory {
     try? Data("5".utf8).write(to: URL(filePath: "/proc/self/clear_refs"))
   }
 
-  /// Bytes at the peak, less those of files and a mapped file of `mapped` bytes; nil elsewhere
-  /// than on Linux.
-  static func anonymous(mapped: Int) -> Int? {
+  /// Bytes at the peak, less those of files and `apart`: what else is known to be resident. Nil
+  /// elsewhere than on Linux.
+  static func anonymous(apart: Int) -> Int? {
     guard let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8),
       let peak = kilobytes("VmHWM", status), let file = kilobytes("RssFile", status)
     else { return nil }
-    return (peak - file) << 10 - mapped
+    return (peak - file) << 10 - apart
   }
 
   private static func kilobytes(_ name: String, _ status: String) -> Int? {

@@ -5,6 +5,7 @@
 struct GGUFCursor {
   let file: MappedFile
   var offset = 0
+  private var textBytes = 0
 
   /// Arrays inside of arrays are legal but used by no model; deeper ones are an attack on the stack.
   static let maximumNesting = 4
@@ -12,6 +13,11 @@ struct GGUFCursor {
   static let maximumKeyBytes = 65_535
   /// The specification's limit for tensor names, in bytes.
   static let maximumNameBytes = 64
+  /// More tensors, or pairs, than any model has; an entry takes many times its bytes in memory.
+  static let maximumEntries = 65_536
+  /// Bytes of text values in all; text with invalid UTF-8 takes three times its bytes in
+  /// memory, and a tenth of a second per megabyte to repair.
+  static let maximumTextBytes = 4 << 20
 
   init(file: MappedFile) { self.file = file }
 
@@ -46,6 +52,15 @@ struct GGUFCursor {
     return value
   }
 
+  /// A count of pairs or tensors, which take at least `minimumBytes` each.
+  mutating func entries(_ minimumBytes: Int, _ field: String) throws(GGUFError) -> Int {
+    let value = try count(minimumBytes, field)
+    guard value <= Self.maximumEntries else {
+      throw invalid(field, "is \(value), where at most \(Self.maximumEntries) are allowed")
+    }
+    return value
+  }
+
   mutating func string(_ field: @autoclosure () -> String) throws(GGUFError) -> String {
     let length = try count(1, field())
     let text = file.withBytes(offset..<offset + length) { $0.text }
@@ -76,10 +91,21 @@ struct GGUFCursor {
   /// The typed value of `key`.
   mutating func value(_ key: String) throws(GGUFError) -> GGUFValue {
     switch try valueType(key) {
-    case .string: return .string(try string(key))
+    case .string: return .string(try text(key))
     case .array: return .array(try array(key, depth: 1))
     case let type: return try scalar(type, key)
     }
+  }
+
+  private mutating func text(_ key: String) throws(GGUFError) -> String {
+    let start = offset
+    let length = try count(1, key)
+    textBytes += length
+    guard textBytes <= Self.maximumTextBytes else {
+      throw invalid(key, "brings the metadata's text to over \(Self.maximumTextBytes) bytes")
+    }
+    offset = start
+    return try string(key)
   }
 
   private mutating func scalar(_ type: GGUFValueType, _ key: String) throws(GGUFError) -> GGUFValue {

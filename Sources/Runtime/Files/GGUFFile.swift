@@ -115,8 +115,8 @@ struct GGUFPart {
     var cursor = GGUFCursor(file: file)
     version = try Self.version(&cursor)
     // A tensor entry takes at least 24 bytes (length, rank, type, offset), a pair 13.
-    let tensorCount = try cursor.count(24, "the tensor count")
-    let pairCount = try cursor.count(13, "the metadata count")
+    let tensorCount = try cursor.entries(24, "the tensor count")
+    let pairCount = try cursor.entries(13, "the metadata count")
     metadata = try Self.metadata(&cursor, count: pairCount)
     tensors = try Self.tensors(&cursor, count: tensorCount, metadata: metadata)
   }

@@ -71,12 +71,14 @@ public struct GGUFArray: Sendable {
   }
 
   /// The elements as whole numbers; empty unless they are of an integer type. O(n).
-  public func integers() -> [Int] {
+  public func integers() -> [Int] { integers(first: count) }
+
+  private func integers(first limit: Int) -> [Int] {
     guard let size = elementType.size else { return [] }
     return file.withBytes(range) { bytes in
       var result: [Int] = []
-      result.reserveCapacity(count)
-      for index in 0..<count {
+      result.reserveCapacity(limit)
+      for index in 0..<limit {
         guard case .integer(let value, _)? = bytes.scalar(elementType, at: index * size) else { return [] }
         result.append(value)
       }
@@ -85,12 +87,14 @@ public struct GGUFArray: Sendable {
   }
 
   /// The elements as single-precision numbers; empty unless they are of a float type. O(n).
-  public func floats() -> [Float] {
+  public func floats() -> [Float] { floats(first: count) }
+
+  private func floats(first limit: Int) -> [Float] {
     guard let size = elementType.size else { return [] }
     return file.withBytes(range) { bytes in
       var result: [Float] = []
-      result.reserveCapacity(count)
-      for index in 0..<count {
+      result.reserveCapacity(limit)
+      for index in 0..<limit {
         guard case .float(let value, _)? = bytes.scalar(elementType, at: index * size) else { return [] }
         result.append(Float(value))
       }
@@ -98,13 +102,14 @@ public struct GGUFArray: Sendable {
     }
   }
 
-  /// The first `limit` elements as short text, for display.
+  /// The first `limit` elements as short text, for display. O(limit).
   public func preview(_ limit: Int) -> [String] {
-    switch elementType {
+    let limit = max(0, min(limit, count))
+    return switch elementType {
     case .string: previewStrings(limit)
-    case .float32, .float64: floats().prefix(limit).map { "\($0)" }
+    case .float32, .float64: floats(first: limit).map { "\($0)" }
     case .array: []
-    default: integers().prefix(limit).map { "\($0)" }
+    default: integers(first: limit).map { "\($0)" }
     }
   }
 
