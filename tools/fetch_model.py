@@ -60,9 +60,9 @@ def wheel(package, work):
     if found:
         return found
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:",
-               "--no-cache-dir", "--disable-pip-version-check", "--dest", str(work), package]
+               "--no-cache-dir", "--disable-pip-version-check", "--retries", "2", "--dest", str(work), package]
     if not sys.stderr.isatty():
-        command.append("--quiet")
+        command.append("-qq")
     # pip keeps what is half downloaded under TMPDIR: inside of `work`, so that no run leaves it behind.
     scratch = work / "pip"
     scratch.mkdir(exist_ok=True)
@@ -152,8 +152,11 @@ def main():
 if __name__ == "__main__":
     try:
         main()
-    except (Failure, OSError) as failure:
+    except Failure as failure:
         say(failure)
+        sys.exit(1)
+    except OSError as error:
+        say(f"could not write the model: {error}; set DUET_MODELS to a folder that can be written")
         sys.exit(1)
     except KeyboardInterrupt:
         say("interrupted; run this again to go on")
