@@ -97,6 +97,11 @@ public final class DocumentLibrary: Sendable {
     (error as? DatabaseError)?.message ?? "\(error)"
   }
 
+  /// Closes the file; every later call fails. Without it, the file is closed with the object.
+  public func close() throws(LibraryError) {
+    do { try database.close() } catch { throw failure(error) }
+  }
+
   /// Runs `body` in a transaction that may write.
   func write<T>(_ body: (Database) throws -> T) throws(LibraryError) -> T {
     do { return try database.write(body) } catch { throw failure(error) }

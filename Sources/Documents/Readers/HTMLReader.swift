@@ -120,7 +120,8 @@ struct HTMLReader {
     let decoded = HTMLEntities.decoded(bytes[position..<end])
     advance(to: end)
     if preformattedDepth > 0 {
-      builder.append(builder.isEmpty ? decoded.drop { $0 == 0x0A } : decoded[...], line: startLine)
+      let leading = builder.isEmpty ? decoded.prefix { $0 == 0x0A }.count : 0
+      builder.append(decoded.dropFirst(leading), line: startLine + leading)
       return
     }
     var words = decoded[...]

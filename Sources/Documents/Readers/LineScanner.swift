@@ -1,17 +1,23 @@
 /// The lines of a text, one after another.
 struct LineScanner {
   let text: [UInt8]
+  /// Whether a form feed ends a line too.
+  private let endsAtFormFeed: Bool
   private var offset = 0
   /// The 1-based number of the line that `next` gave last.
   private(set) var number = 0
 
-  init(_ text: [UInt8]) { self.text = text }
+  init(_ text: [UInt8], endsAtFormFeed: Bool = false) {
+    self.text = text
+    self.endsAtFormFeed = endsAtFormFeed
+  }
 
   /// The bytes of the next line without its end, or nil after the last.
   mutating func next() -> Range<Int>? {
     guard offset < text.count else { return nil }
     let start = offset
-    let end = text[start...].firstIndex(of: 0x0A) ?? text.count
+    var end = start
+    while end < text.count, text[end] != 0x0A, !endsAtFormFeed || text[end] != 0x0C { end += 1 }
     offset = end + 1
     number += 1
     return start..<end

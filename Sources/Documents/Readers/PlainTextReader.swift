@@ -12,15 +12,11 @@ enum PlainTextReader {
 
   /// - Complexity: O(bytes).
   static func document(_ text: [UInt8], layout: Layout) -> Document {
-    var scanner = LineScanner(text)
+    var scanner = LineScanner(text, endsAtFormFeed: layout == .pages)
     var assembler = BlockAssembler()
     var page = 1
     while let line = scanner.next() {
-      if layout == .pages {
-        let feeds = text[line].count { $0 == 0x0C }
-        if feeds > 0 { assembler.close() }
-        page += feeds
-      }
+      defer { if layout == .pages, text[line.upperBound...].first == 0x0C { page += 1 } }
       let content = scanner.trimmed(line)
       guard !content.isEmpty else {
         assembler.close()

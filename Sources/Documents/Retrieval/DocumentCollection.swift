@@ -33,26 +33,45 @@ public struct DocumentCollection: Sendable {
     }
   }
 
-  /// The passages that match a question best, the best first (BM25; Robertson and Zaragoza 2009).
+  /// The passages that match a question best, the best first.
   ///
-  /// The question is plain words: nothing in it is an operator. Of passages that say nearly the
-  /// same, the best is given.
+  /// BM25 (Robertson and Zaragoza 2009) finds candidates; words that stand side by side in both
+  /// the question and a passage then raise it. The question is plain words: nothing in it is an
+  /// operator. Of passages that say nearly the same, the best is given.
   public func passages(matching question: String, limit: Int = 8) throws(LibraryError) -> [Passage] {
     guard limit > 0 else { return [] }
     return try library.read { db in
       let query = try SearchQuery(question, collection: id, in: db)
       guard !query.terms.isEmpty else { return [] }
-      let tokenizer = try db.makeTokenizer(Schema.tokenizer)
+      let count = max(Self.minimumCandidates, min(limit, 1_000) * 2)
+      let scored = try score(try candidates(query, count: count, in: db), query, in: db)
       var distinct = DistinctPassages()
-      for var passage in try candidates(query, count: min(limit, 1_000) * 2 + 8, in: db) {
-        let tokens = try tokenizer.tokenize(document: passage.title + "\n" + passage.text).map(\.token)
-        let present = Set(tokens)
-        passage.matchedTerms = query.terms.filter { $0.tokens.allSatisfy(present.contains) }.map(\.word)
-        distinct.add(passage, tokens: present)
-        if distinct.passages.count == limit { break }
+      for candidate in scored where distinct.passages.count < limit {
+        distinct.add(candidate.passage, tokens: candidate.tokens)
       }
       return distinct.passages
     }
+  }
+
+  /// Passages that are looked at again, whatever the limit.
+  private static let minimumCandidates = 30
+
+  /// The candidates with their final scores and matched terms, the best first.
+  private func score(
+    _ candidates: [Passage], _ query: SearchQuery, in db: Database
+  ) throws -> [(passage: Passage, tokens: Set<String>)] {
+    let tokenizer = try db.makeTokenizer(Schema.tokenizer)
+    let pairs = WordPairs(query)
+    let scored = try candidates.map { candidate in
+      var passage = candidate
+      let tokens = try tokenizer.tokenize(document: passage.title + "\n" + passage.text).map(\.token)
+      let present = Set(tokens)
+      passage.matchedTerms = query.terms.filter { $0.tokens.allSatisfy(present.contains) }.map(\.word)
+      passage.score += pairs.score(tokens)
+      return (passage: passage, tokens: present)
+    }
+    // The sort is stable, so that ties keep the index's order.
+    return scored.sorted { $0.passage.score > $1.passage.score }
   }
 
   /// The best `count` passages in order, with their scores.

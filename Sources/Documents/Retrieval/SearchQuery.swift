@@ -1,5 +1,13 @@
 import GRDB
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
 /// A question as the full-text index is asked it.
 struct SearchQuery {
   /// A word of the question.
@@ -13,12 +21,18 @@ struct SearchQuery {
 
   /// The words that are looked up; empty if the collection holds none of the question's.
   let terms: [Term]
+  /// All words that the collection holds, in the question's order.
+  let sequence: [Term]
+  /// Passages of the collection.
+  let passageCount: Int
 
   /// Words looked at; a pasted text may hold more.
   static let maximumWords = 512
   /// Words looked up: the rarest.
   static let maximumTerms = 32
-  /// Share of all passages above which a word is left out if rarer ones remain.
+  /// A word that more passages hold is left out if rarer ones remain: ranking takes time for each.
+  static let commonCount = 1_000
+  /// And a word is only common if this share of all passages holds it.
   static let commonShare = 0.25
 
   /// - Complexity: O(question), and for each word a walk over the passages that hold it.
@@ -26,26 +40,39 @@ struct SearchQuery {
     let tokenizer = try db.makeTokenizer(Schema.tokenizer)
     let count = try db.cachedStatement(
       sql: "SELECT doc FROM \(Schema.terms(collection)) WHERE term = ?")
-    var terms: [Term] = []
-    var seen: Set<[String]> = []
+    var sequence: [Term] = []
+    var counts: [String: Int] = [:]
     for word in Self.words(question) {
       let tokens = try tokenizer.tokenize(query: word).map(\.token)
-      guard let first = tokens.first, seen.insert(tokens).inserted else { continue }
-      let documents = try Int.fetchOne(count, arguments: [first]) ?? 0
-      if documents > 0 { terms.append(Term(word: word, tokens: tokens, documentCount: documents)) }
+      guard let first = tokens.first else { continue }
+      let documents = try counts[first] ?? Int.fetchOne(count, arguments: [first]) ?? 0
+      counts[first] = documents
+      if documents > 0 { sequence.append(Term(word: word, tokens: tokens, documentCount: documents)) }
     }
-    let total = try Int.fetchOne(db, sql: "SELECT count(*) FROM \(Schema.fullText(collection))_docsize") ?? 0
-    self.terms = Self.rarest(terms, total: total)
+    self.sequence = sequence
+    passageCount =
+      try Int.fetchOne(db, sql: "SELECT count(*) FROM \(Schema.fullText(collection))_docsize") ?? 0
+    terms = Self.lookedUp(sequence, total: passageCount)
   }
 
-  /// Leaves out very common words if rarer ones remain, and all but the rarest of very many.
-  private static func rarest(_ terms: [Term], total: Int) -> [Term] {
-    let limit = max(1, Int(commonShare * Double(total)))
-    let rare = terms.filter { $0.documentCount <= limit }
-    let kept = rare.isEmpty ? terms : rare
+  /// Each word once, without those that say little if others remain, at most the rarest 32.
+  private static func lookedUp(_ sequence: [Term], total: Int) -> [Term] {
+    var seen: Set<[String]> = []
+    let distinct = sequence.filter { seen.insert($0.tokens).inserted }
+    let limit = max(commonCount, Int(commonShare * Double(total)))
+    let telling = ifAny(distinct.filter { !StopWords.contains($0.word) }, else: distinct)
+    let kept = ifAny(telling.filter { $0.documentCount <= limit }, else: telling)
     guard kept.count > maximumTerms else { return kept }
     let threshold = kept.map(\.documentCount).sorted()[maximumTerms - 1]
     return Array(kept.filter { $0.documentCount <= threshold }.prefix(maximumTerms))
+  }
+
+  private static func ifAny(_ terms: [Term], else others: [Term]) -> [Term] { terms.isEmpty ? others : terms }
+
+  /// How much it tells that a passage holds a word: BM25's inverse document frequency, kept above 0.
+  func rarity(_ term: Term) -> Double {
+    let count = Double(term.documentCount)
+    return log(1 + max(0, Double(passageCount) - count + 0.5) / (count + 0.5))
   }
 
   /// The runs of letters and digits, in order; nothing else of the question reaches the index.
