@@ -9,7 +9,8 @@ import Testing
     for _ in 0..<200 {
       let words = (0..<Int.random(in: 1...400, using: &random)).map { _ in
         let word = String(repeating: "wé", count: Int.random(in: 1...8, using: &random))
-        return word + ([" ", " ", " ", ". ", "\n", "\n\n", "\n# ", "\n```\n", "。"].randomElement(using: &random) ?? " ")
+        return word
+          + ([" ", " ", " ", ". ", "\n", "\n\n", "\n# ", "\n```\n", "。"].randomElement(using: &random) ?? " ")
       }
       let text = words.joined()
       let chunks = Chunker.chunks(try read(text, "a.md"), options: small)
@@ -35,7 +36,8 @@ import Testing
       for chunk in Chunker.chunks(try read(lines.joined(separator: "\n"), name), options: small) {
         let cited = lines[(chunk.lines.lowerBound - 1)..<chunk.lines.upperBound].joined(separator: "\n")
         #expect(cited.contains(chunk.text))
-        #expect(chunk.text.split(separator: "\n", omittingEmptySubsequences: false).count == chunk.lines.count)
+        #expect(
+          chunk.text.split(separator: "\n", omittingEmptySubsequences: false).count == chunk.lines.count)
       }
     }
   }
@@ -50,7 +52,8 @@ import Testing
   }
 
   @Test func aHeadingStaysWithItsText() throws {
-    let text = "First paragraph here.\n\n# Heading\n\nBelow it. \(String(repeating: "More words. ", count: 6))"
+    let text =
+      "First paragraph here.\n\n# Heading\n\nBelow it. \(String(repeating: "More words. ", count: 6))"
     let chunks = Chunker.chunks(try read(text, "a.md"), options: small)
     #expect(chunks.map(\.text).contains { $0.hasPrefix("# Heading\n\nBelow it.") })
   }

@@ -17,7 +17,8 @@ import Testing
       case 0: bytes.removeLast(Int.random(in: 0...bytes.count, using: &random))
       case 1:
         for _ in 0..<Int.random(in: 1...16, using: &random) {
-          bytes[Int.random(in: 0..<bytes.count, using: &random)] ^= 1 << UInt8.random(in: 0..<8, using: &random)
+          bytes[Int.random(in: 0..<bytes.count, using: &random)] ^=
+            1 << UInt8.random(in: 0..<8, using: &random)
         }
       case 2:
         let start = Int.random(in: 0..<bytes.count, using: &random)
@@ -25,7 +26,8 @@ import Testing
         for index in start..<min(bytes.count, start + 4) { bytes[index] = value }
       default:
         let start = Int.random(in: 0..<bytes.count, using: &random)
-        bytes.insert(contentsOf: bytes[start...].prefix(40), at: Int.random(in: 0..<bytes.count, using: &random))
+        bytes.insert(
+          contentsOf: bytes[start...].prefix(40), at: Int.random(in: 0..<bytes.count, using: &random))
       }
       survive(bytes, name)
     }
@@ -54,7 +56,8 @@ import Testing
   }
 
   @Test func mutatedHTMLAndMarkdownNeverTrap() {
-    let html = "<html><head><title>T&amp;</title><script>x</script></head><body><h2>H</h2><pre>\n a</pre><table><tr><td>1"
+    let html =
+      "<html><head><title>T&amp;</title><script>x</script></head><body><h2>H</h2><pre>\n a</pre><table><tr><td>1"
       + "<td>2</table><ul><li>é<li>&#x1F600;</ul><!-- c --><p title='a>b'>Text &lt;"
     mutate(Array(html.utf8), name: "a.html", rounds: 3_000, seed: 3)
     let markdown = "---\ntitle: t\n---\n# A\ntext\n===\n```\ncode\n```\n| a |\n|---|\n\n~~~\n\u{1F600} 中文。\n"
@@ -81,7 +84,8 @@ import Testing
   }
 
   @Test(arguments: [
-    "<", "<!--", "<!", "</", "<a", "<a b='", "<script>", "<script><", "&", "&#", "<title>", "<pre>\n", "<li>", "<br>",
+    "<", "<!--", "<!", "</", "<a", "<a b='", "<script>", "<script><", "&", "&#", "<title>", "<pre>\n", "<li>",
+    "<br>",
     "<![CDATA[", "```\n", "| ", "# ", "---\n", "-\n", "a.", "a", "word ", "\n", "\u{0C}", ". ", "中", "*_",
   ])
   func repetitionIsLinear(piece: String) {

@@ -39,7 +39,8 @@ import Testing
     let path = try folder.write("a.txt", "Same words.")
     let library = try DocumentLibrary(path: index)
     let before = try library.add(paths: [path]).collection.allPassages()
-    try FileManager.default.setAttributes([.modificationDate: Date(timeIntervalSince1970: 1)], ofItemAtPath: path)
+    try FileManager.default.setAttributes(
+      [.modificationDate: Date(timeIntervalSince1970: 1)], ofItemAtPath: path)
     let report = try library.add(paths: [path])
     #expect(report.unchanged == 1)
     #expect(try report.collection.allPassages() == before)
@@ -67,7 +68,8 @@ import Testing
     let library = try DocumentLibrary(path: index, maximumFileBytes: 1_000)
     let report = try library.add(paths: [folder.file("d"), folder.file("missing")])
     #expect(report.added == 1)
-    let reasons = Dictionary(uniqueKeysWithValues: report.skipped.map { (String($0.path.suffix(6)), $0.reason) })
+    let reasons = Dictionary(
+      uniqueKeysWithValues: report.skipped.map { (String($0.path.suffix(6)), $0.reason) })
     #expect(reasons["/b.txt"] == .binary)
     #expect(reasons["/c.pdf"] == .noPDFExtractor)
     #expect(reasons["d.docx"] == .damaged(format: "ZIP", problem: "has no directory"))
@@ -148,11 +150,16 @@ import Testing
       _ = try library.add(paths: [path])
       try library.close()
     }
+    try FileManager.default.setAttributes(
+      [.modificationDate: Date(timeIntervalSince1970: 1)], ofItemAtPath: path)
     let sound = [UInt8](try Data(contentsOf: URL(fileURLWithPath: index)))
     var random = SeededGenerator(state: 6)
-    for round in 0..<60 {
+    #expect(sound.count > 30_000)
+    for round in 0..<100 {
       var bytes = sound
-      for _ in 0..<20 { bytes[Int.random(in: 16..<bytes.count, using: &random)] = .random(in: 0...255, using: &random) }
+      for _ in 0..<Int.random(in: 1...40, using: &random) {
+        bytes[Int.random(in: 16..<bytes.count, using: &random)] = .random(in: 0...255, using: &random)
+      }
       let name = try folder.write("damaged\(round).sqlite", bytes: bytes)
       do {
         let library = try DocumentLibrary(path: name)

@@ -79,7 +79,8 @@ import Testing
     #expect(document.title == "Café & bar")
     #expect(
       document.parts == [
-        "Menu", "Tea €2\nMilk <warm> &unknown; 3 < 4", "- one\n- two", "Day | Cake\nMon | Plum", "a\n  b", "Last",
+        "Menu", "Tea €2\nMilk <warm> &unknown; 3 < 4", "- one\n- two", "Day | Cake\nMon | Plum", "a\n  b",
+        "Last",
       ])
     #expect(
       document.blocks.map(\.kind) == [.heading(1), .paragraph, .paragraph, .table, .lines, .paragraph])
@@ -88,7 +89,9 @@ import Testing
 
   @Test func htmlNamesAnEncodingThatItCannotRead() throws {
     let bytes = Array("<meta charset=\"Shift_JIS\"><p>".utf8) + [0x93, 0xFA, 0x96, 0x7B]
-    #expect(throws: ReadError.encoding(name: "shift_jis")) { try DocumentReader().document(bytes, path: "a.html") }
+    #expect(throws: ReadError.encoding(name: "shift_jis")) {
+      try DocumentReader().document(bytes, path: "a.html")
+    }
   }
 
   @Test func docxGivesHeadingsTablesAndTitle() throws {
@@ -128,7 +131,8 @@ import Testing
   @Test func errorsNameTheRemedyInOneLine() {
     let all: [ReadError] = [
       .missing, .notAFile, .unreadable, .tooLarge(bytes: 2, limit: 1), .binary, .encoding(name: "x"),
-      .damaged(format: "ZIP", problem: "ends"), .bomb(limit: 1), .noPDFExtractor, .extraction(problem: "x"), .empty,
+      .damaged(format: "ZIP", problem: "ends"), .bomb(limit: 1), .noPDFExtractor, .extraction(problem: "x"),
+      .empty,
     ]
     for error in all { #expect(!error.description.contains("\n")) }
   }

@@ -12,7 +12,8 @@ import Testing
     try folder.write("d/wasps.txt", "The wasps of the garden build the nest of paper. The end.")
     try folder.write("d/cafe.txt", "The Café in the Élysée serves the crêpes. NOT AND OR NEAR.")
     try folder.write("d/rain.txt", "The rain in the spring is the best.")
-    collection = try DocumentLibrary(path: folder.file("index.sqlite")).add(paths: [folder.file("d")]).collection
+    collection = try DocumentLibrary(path: folder.file("index.sqlite")).add(paths: [folder.file("d")])
+      .collection
   }
 
   private func names(_ question: String) throws -> [String] {
@@ -42,8 +43,10 @@ import Testing
   }
 
   @Test(arguments: [
-    "\"", "\"\"", "'", "hive\"", "NEAR(hive, 3)", "title: hive", "-hive", "hive*", "^hive", "(", ") OR (", "AND", "NOT",
-    "a AND", "{title text}: hive", "hive + queen", "\0hive\0", "'; DROP TABLE chunks; --", "\u{301}", "🐝", "中文", "",
+    "\"", "\"\"", "'", "hive\"", "NEAR(hive, 3)", "title: hive", "-hive", "hive*", "^hive", "(", ") OR (",
+    "AND", "NOT",
+    "a AND", "{title text}: hive", "hive + queen", "\0hive\0", "'; DROP TABLE chunks; --", "\u{301}", "🐝",
+    "中文", "",
   ])
   func nothingInAQuestionIsAnOperator(question: String) throws {
     _ = try collection.passages(matching: question)

@@ -68,8 +68,10 @@ func storedArchive(_ entries: [(name: String, content: [UInt8])], method: UInt16
   for entry in entries {
     let offset = archive.count
     let sizes = little(entry.content.count, 4) + little(entry.content.count, 4)
-    let common = little(0, 2) + little(Int(method), 2) + little(0, 8) + sizes + little(entry.name.utf8.count, 2)
-    archive += little(0x0403_4B50, 4) + little(20, 2) + common + little(0, 2) + Array(entry.name.utf8) + entry.content
+    let common =
+      little(0, 2) + little(Int(method), 2) + little(0, 8) + sizes + little(entry.name.utf8.count, 2)
+    archive +=
+      little(0x0403_4B50, 4) + little(20, 2) + common + little(0, 2) + Array(entry.name.utf8) + entry.content
     directory +=
       little(0x0201_4B50, 4) + little(20, 2) + little(20, 2) + common + little(0, 12) + little(offset, 4)
       + Array(entry.name.utf8)

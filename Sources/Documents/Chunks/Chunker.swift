@@ -46,7 +46,8 @@ package struct Chunker {
       return
     }
     let parts = block.kind == .paragraph ? segmenter.sentences(block.range) : segmenter.lines(block.range)
-    var counter = LineCounter(text: document.text, offset: block.range.lowerBound, line: block.lines.lowerBound)
+    var counter = LineCounter(
+      text: document.text, offset: block.range.lowerBound, line: block.lines.lowerBound)
     for part in parts {
       append(piece(block, part, lines: document.isVerbatim ? counter.lines(part) : block.lines))
     }
@@ -66,7 +67,8 @@ package struct Chunker {
     }
     waiting = OpenChunk(
       range: above.range.lowerBound..<heading.range.upperBound,
-      lines: above.lines.lowerBound...max(above.lines.upperBound, heading.lines.upperBound), page: heading.page,
+      lines: above.lines.lowerBound...max(above.lines.upperBound, heading.lines.upperBound),
+      page: heading.page,
       headings: heading.headings)
   }
 

@@ -4,8 +4,6 @@ struct Segmenter {
   /// Bytes of a piece, exceeded for words only.
   let maximumBytes: Int
 
-
-
   /// The sentences of `range`; those above the limit are cut at words.
   func sentences(_ range: Range<Int>) -> [Range<Int>] {
     cut(range) { endsSentence(at: $0, from: range.lowerBound) }
@@ -80,7 +78,8 @@ struct Segmenter {
     while last > start, index - last < 8, closing.contains(text[last]) || text[last].isContinuation {
       last -= 1
     }
-    guard last > start, text[last] == UInt8(ascii: ".") || text[last] == UInt8(ascii: "!") || text[last] == UInt8(ascii: "?")
+    guard last > start,
+      text[last] == UInt8(ascii: ".") || text[last] == UInt8(ascii: "!") || text[last] == UInt8(ascii: "?")
     else { return false }
     guard index + 1 < text.count else { return true }
     return !(0x61...0x7A).contains(text[index + 1])

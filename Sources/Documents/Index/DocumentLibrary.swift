@@ -99,7 +99,13 @@ public final class DocumentLibrary: Sendable {
 
   /// Closes the file; every later call fails. Without it, the file is closed with the object.
   public func close() throws(LibraryError) {
+    try? database.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) }
     do { try database.close() } catch { throw failure(error) }
+  }
+
+  /// Moves what was written from the log to the file where no reader is in the way.
+  func tidy() {
+    try? database.writeWithoutTransaction { _ = try $0.checkpoint(.passive) }
   }
 
   /// Runs `body` in a transaction that may write.
@@ -114,5 +120,28 @@ public final class DocumentLibrary: Sendable {
 
   private func failure(_ error: any Error) -> LibraryError {
     (error as? LibraryError) ?? .failed(path: path, problem: Self.problem(error))
+  }
+}
+
+/// A value in the index that no version of Duet writes; the file is damaged.
+struct DamagedRow: Error, CustomStringConvertible {
+  let column: String
+
+  var description: String { "column \(column) holds a wrong value" }
+}
+
+extension Row {
+  /// The value of a selected column; unlike a subscript, it survives a damaged file.
+  func value<T: DatabaseValueConvertible>(_ column: String) throws -> T {
+    guard let value: T = try optionalValue(column) else { throw DamagedRow(column: column) }
+    return value
+  }
+
+  /// The value of a selected column, or nil for NULL.
+  func optionalValue<T: DatabaseValueConvertible>(_ column: String) throws -> T? {
+    let stored: DatabaseValue = self[column]
+    if stored.isNull { return nil }
+    guard let value = T.fromDatabaseValue(stored) else { throw DamagedRow(column: column) }
+    return value
   }
 }

@@ -20,8 +20,12 @@ public struct IndexReport: Sendable {
 public struct IndexProgress: Sendable {
   /// The file that is read next.
   public let path: String
+  /// Files read or found unchanged.
   public let filesDone: Int
+  /// Files found in all.
   public let filesTotal: Int
+  /// Bytes of the files done.
   public let bytesDone: Int
+  /// Bytes of all files found.
   public let bytesTotal: Int
 }

@@ -49,8 +49,9 @@ extension DocumentLibrary {
     let id = try write { db -> Int64 in
       let row = try Row.fetchOne(
         db, sql: "SELECT id, options FROM collections WHERE roots = ?", arguments: [roots])
-      if let row, let id: Int64 = row["id"] {
-        if row["options"] == fingerprint { return id }
+      if let row {
+        let id: Int64 = try row.value("id")
+        if try row.value("options") == fingerprint { return id }
         try Schema.drop(db, collection: id)
       }
       try db.execute(
@@ -64,15 +65,17 @@ extension DocumentLibrary {
 
   private func knownFiles(_ collection: DocumentCollection) throws(LibraryError) -> [String: StoredFile] {
     let files = try read { db in
-      try StoredFile.fetchAll(
-        db, sql: "SELECT * FROM files WHERE collection_id = ?", arguments: [collection.id])
+      try Row.fetchAll(
+        db, sql: "SELECT id, path, shown_path, size, modified, hash FROM files WHERE collection_id = ?",
+        arguments: [collection.id]
+      ).map(StoredFile.init)
     }
     return Dictionary(files.map { ($0.path, $0) }) { first, _ in first }
   }
 }
 
 /// A row of `files`.
-struct StoredFile: FetchableRecord {
+struct StoredFile {
   let id: Int64
   let path: String
   let shownPath: String
@@ -81,12 +84,12 @@ struct StoredFile: FetchableRecord {
   let hash: String
 
   init(row: Row) throws {
-    id = row["id"]
-    path = row["path"]
-    shownPath = row["shown_path"]
-    size = row["size"]
-    modified = row["modified"]
-    hash = row["hash"]
+    id = try row.value("id")
+    path = try row.value("path")
+    shownPath = try row.value("shown_path")
+    size = try row.value("size")
+    modified = try row.value("modified")
+    hash = try row.value("hash")
   }
 }
 
@@ -133,6 +136,7 @@ struct Indexer {
       report.removed += 1
     }
     try commit()
+    library.tidy()
     report.isEmpty = try collection.passageCount() == 0
   }
 
@@ -155,7 +159,8 @@ struct Indexer {
     }
     let document = try library.reader.document(bytes, path: file.path)
     let chunks = Chunker.chunks(document, options: library.options)
-    changes.append(.replace(stored?.id, IndexedFile(file: file, hash: hash, title: document.title, chunks: chunks)))
+    changes.append(
+      .replace(stored?.id, IndexedFile(file: file, hash: hash, title: document.title, chunks: chunks)))
     changedBytes += document.text.count
     current.insert(file.path)
     if stored == nil { report.added += 1 } else { report.updated += 1 }

@@ -8,6 +8,7 @@ public enum LibraryError: Error, Equatable, CustomStringConvertible {
   /// Reading or writing the index failed.
   case failed(path: String, problem: String)
 
+  /// What failed, where, and what to do, in one line.
   public var description: String {
     switch self {
     case .cannotOpen(let path, let problem):

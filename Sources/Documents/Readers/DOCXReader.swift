@@ -112,7 +112,9 @@ struct DOCXReader {
         style = XMLScanner.value("styleId", in: attributes)
       } else if let id = style, let value = XMLScanner.value("val", in: attributes) {
         if name == "name", let kind = headingKind(value) { kinds[id] = kind }
-        if name == "outlineLvl", let level = Int(value), (0...5).contains(level) { kinds[id] = .heading(level + 1) }
+        if name == "outlineLvl", let level = Int(value), (0...5).contains(level) {
+          kinds[id] = .heading(level + 1)
+        }
       }
     }
     return kinds
@@ -121,7 +123,9 @@ struct DOCXReader {
   private static func headingKind(_ styleName: String) -> Block.Kind? {
     let name = styleName.lowercased()
     if name == "title" { return .heading(1) }
-    guard name.hasPrefix("heading "), let level = Int(name.dropFirst(8)), (1...6).contains(level) else { return nil }
+    guard name.hasPrefix("heading "), let level = Int(name.dropFirst(8)), (1...6).contains(level) else {
+      return nil
+    }
     return .heading(level)
   }
 

@@ -68,29 +68,30 @@ enum FileFormat: Equatable {
   case binary
   case unknown
 
-  private static let extensions: [FileFormat: String] = [
-    .prose: "txt text rst adoc asciidoc org tex srt vtt eml",
-    .markdown: "md markdown mdown mkd mdx qmd rmd",
-    .html: "html htm xhtml",
-    .lines: """
-      swift c h cc cpp cxx hpp hh m mm rs go py pyi rb pl pm lua r jl java kt kts scala groovy cs fs vb js jsx ts \
-      tsx mjs cjs vue php sh bash zsh fish ps1 bat sql hs ml mli ex exs erl clj lisp el scm zig nim d dart asm s \
-      cmake mk make gradle proto graphql css scss less json jsonl ndjson yaml yml toml ini cfg conf env \
-      properties xml xsd plist csv tsv log diff patch tf nix ipynb bib lock
-      """,
-    .docx: "docx",
-    .pdf: "pdf",
-    .binary: """
-      png jpg jpeg gif webp bmp tif tiff ico heic psd mp3 wav flac ogg m4a mp4 mov avi mkv webm zip gz bz2 xz zst \
-      7z rar tar tgz jar war apk deb rpm dmg iso exe dll so dylib a o obj lib class pyc wasm bin dat gguf \
-      safetensors pt pth onnx npy npz pkl sqlite db ttf otf woff woff2 doc xls ppt xlsx pptx odt ods odp epub key
-      """,
+  private static let extensions: [FileFormat: [String]] = [
+    .prose: ["txt text rst adoc asciidoc org tex srt vtt eml"],
+    .markdown: ["md markdown mdown mkd mdx qmd rmd"],
+    .html: ["html htm xhtml"],
+    .lines: [
+      "swift c h cc cpp cxx hpp hh m mm rs go py pyi rb pl pm lua r jl java kt kts scala groovy cs fs vb",
+      "js jsx ts tsx mjs cjs vue php sh bash zsh fish ps1 bat sql hs ml mli ex exs erl clj lisp el scm zig",
+      "nim d dart asm s cmake mk make gradle proto graphql css scss less json jsonl ndjson yaml yml toml",
+      "ini cfg conf env properties xml xsd plist csv tsv log diff patch tf nix ipynb bib lock",
+    ],
+    .docx: ["docx"],
+    .pdf: ["pdf"],
+    .binary: [
+      "png jpg jpeg gif webp bmp tif tiff ico heic psd mp3 wav flac ogg m4a mp4 mov avi mkv webm zip gz bz2",
+      "xz zst 7z rar tar tgz jar war apk deb rpm dmg iso exe dll so dylib a o obj lib class pyc wasm bin",
+      "dat gguf safetensors pt pth onnx npy npz pkl sqlite db ttf otf woff woff2 doc xls ppt xlsx pptx odt",
+      "ods odp epub",
+    ],
   ]
 
   private static let byExtension: [String: FileFormat] = {
     var formats: [String: FileFormat] = [:]
-    for (format, names) in extensions {
-      for name in names.split(whereSeparator: \.isWhitespace) { formats[String(name)] = format }
+    for (format, lines) in extensions {
+      for name in lines.joined(separator: " ").split(separator: " ") { formats[String(name)] = format }
     }
     return formats
   }()

@@ -15,6 +15,7 @@ public enum ReadError: Error, Equatable, Sendable, CustomStringConvertible {
   case extraction(problem: String)
   case empty
 
+  /// What is wrong and what to do, to be read behind the file's path.
   public var description: String {
     switch self {
     case .missing: "does not exist; check the path"
@@ -37,7 +38,9 @@ public enum ReadError: Error, Equatable, Sendable, CustomStringConvertible {
 public struct SkippedFile: Error, Equatable, Sendable, CustomStringConvertible {
   /// The path as it was given or found.
   public let path: String
+  /// What is wrong with it.
   public let reason: ReadError
 
+  /// The path and what is wrong with it, in one line.
   public var description: String { "\(path) \(reason)" }
 }

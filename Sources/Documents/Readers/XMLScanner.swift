@@ -86,7 +86,9 @@ struct XMLScanner {
     while let equals = rest.firstIndex(of: UInt8(ascii: "=")) {
       let key = rest[..<equals].split(whereSeparator: { $0.isSpace }).last ?? []
       rest = rest[(equals + 1)...].drop { $0.isSpace }
-      guard let quote = rest.first, quote == UInt8(ascii: "\"") || quote == UInt8(ascii: "'") else { return nil }
+      guard let quote = rest.first, quote == UInt8(ascii: "\"") || quote == UInt8(ascii: "'") else {
+        return nil
+      }
       let value = rest.dropFirst().prefix { $0 != quote }
       if localName(key) == name { return String(decoding: HTMLEntities.decoded(value), as: UTF8.self) }
       rest = rest[min(value.endIndex + 1, rest.endIndex)...]

@@ -85,8 +85,9 @@ public struct DocumentCollection: Sendable {
         """, arguments: [query.match, count])
     let byID = try db.cachedStatement(sql: Passage.selection + " WHERE chunks.id = ?")
     return try ranked.compactMap { row in
-      var passage = try Row.fetchOne(byID, arguments: [row[0] as Int64]).map(Passage.init)
-      passage?.score = -(row[1] as Double)
+      let identifier: Int64 = try row.value("rowid")
+      var passage = try Row.fetchOne(byID, arguments: [identifier]).map(Passage.init)
+      passage?.score = -(try row.value("rank"))
       return passage
     }
   }

@@ -4,6 +4,7 @@ public struct DocumentContext: Sendable {
   public struct Item: Sendable {
     /// From 1.
     public let number: Int
+    /// The text with its place.
     public let passage: Passage
 
     /// `notes.md:12`, or `report.pdf:page 3`.

@@ -29,17 +29,18 @@ public struct Passage: Identifiable, Equatable, Sendable {
 
 extension Passage {
   static let selection = """
-    SELECT chunks.*, files.shown_path FROM chunks JOIN files ON files.id = chunks.file_id
+    SELECT chunks.id, shown_path, title, ordinal, first_line, last_line, page, text
+    FROM chunks JOIN files ON files.id = chunks.file_id
     """
 
-  init(row: Row) {
-    id = row["id"]
-    path = row["shown_path"]
-    title = row["title"]
-    ordinal = row["ordinal"]
-    let first: Int = row["first_line"]
-    lines = first...max(first, row["last_line"])
-    page = row["page"]
-    text = row["text"]
+  init(row: Row) throws {
+    id = try row.value("id")
+    path = try row.value("shown_path")
+    title = try row.value("title")
+    ordinal = try row.value("ordinal")
+    let first: Int = try row.value("first_line")
+    lines = first...max(first, try row.value("last_line"))
+    page = try row.optionalValue("page")
+    text = try row.value("text")
   }
 }
