@@ -32,9 +32,11 @@ let package = Package(
       path: "Sources/Runtime",
       swiftSettings: strict
     ),
+    .systemLibrary(
+      name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
     .target(
       name: "DuetDocuments",
-      dependencies: [.product(name: "GRDB", package: "GRDB.swift")],
+      dependencies: ["CZlib", .product(name: "GRDB", package: "GRDB.swift")],
       path: "Sources/Documents",
       swiftSettings: strict
     ),

@@ -1,0 +1,113 @@
+import GRDB
+
+/// The files under a set of paths, as they were indexed last.
+public struct DocumentCollection: Sendable {
+  let library: DocumentLibrary
+  let id: Int64
+
+  /// How much a match in titles and headings counts against one in the text; measured.
+  static let titleWeight = 0.6
+
+  /// The number of passages.
+  public func passageCount() throws(LibraryError) -> Int {
+    try library.read { db in
+      try Int.fetchOne(db, sql: "SELECT count(*) FROM \(Schema.fullText(id))_docsize") ?? 0
+    }
+  }
+
+  /// Bytes of all passages' texts.
+  public func textBytes() throws(LibraryError) -> Int {
+    try library.read { db in
+      try Int.fetchOne(
+        db, sql: "SELECT sum(text_bytes) FROM files WHERE collection_id = ?", arguments: [id]) ?? 0
+    }
+  }
+
+  /// All passages, by file and then in the order of the text.
+  public func allPassages() throws(LibraryError) -> [Passage] {
+    try library.read { db in
+      try Row.fetchAll(
+        db, sql: Passage.selection + " WHERE files.collection_id = ? ORDER BY files.path, chunks.ordinal",
+        arguments: [id]
+      ).map(Passage.init)
+    }
+  }
+
+  /// The passages that match a question best, the best first.
+  ///
+  /// BM25 (Robertson and Zaragoza 2009) finds candidates; words that stand side by side in both
+  /// the question and a passage then raise it. The question is plain words: nothing in it is an
+  /// operator. Of passages that say nearly the same, the best is given.
+  public func passages(matching question: String, limit: Int = 8) throws(LibraryError) -> [Passage] {
+    guard limit > 0 else { return [] }
+    return try library.read { db in
+      let query = try SearchQuery(question, collection: id, in: db)
+      guard !query.terms.isEmpty else { return [] }
+      let count = max(Self.minimumCandidates, min(limit, 1_000) * 2)
+      let scored = try score(try candidates(query, count: count, in: db), query, in: db)
+      var distinct = DistinctPassages()
+      for candidate in scored where distinct.passages.count < limit {
+        distinct.add(candidate.passage, tokens: candidate.tokens)
+      }
+      return distinct.passages
+    }
+  }
+
+  /// Passages that are looked at again, whatever the limit.
+  private static let minimumCandidates = 30
+
+  /// The candidates with their final scores and matched terms, the best first.
+  private func score(
+    _ candidates: [Passage], _ query: SearchQuery, in db: Database
+  ) throws -> [(passage: Passage, tokens: Set<String>)] {
+    let tokenizer = try db.makeTokenizer(Schema.tokenizer)
+    let pairs = WordPairs(query)
+    let scored = try candidates.map { candidate in
+      var passage = candidate
+      let tokens = try tokenizer.tokenize(document: passage.title + "\n" + passage.text).map(\.token)
+      let present = Set(tokens)
+      passage.matchedTerms = query.terms.filter { $0.tokens.allSatisfy(present.contains) }.map(\.word)
+      passage.score += pairs.score(tokens)
+      return (passage: passage, tokens: present)
+    }
+    // The sort is stable, so that ties keep the index's order.
+    return scored.sorted { $0.passage.score > $1.passage.score }
+  }
+
+  /// The best `count` passages in order, with their scores.
+  private func candidates(_ query: SearchQuery, count: Int, in db: Database) throws -> [Passage] {
+    let table = Schema.fullText(id)
+    let ranked = try Row.fetchAll(
+      db,
+      sql: """
+        SELECT rowid, rank FROM \(table)
+        WHERE \(table) MATCH ? AND rank MATCH 'bm25(\(Self.titleWeight), 1.0)' ORDER BY rank LIMIT ?
+        """, arguments: [query.match, count])
+    let byID = try db.cachedStatement(sql: Passage.selection + " WHERE chunks.id = ?")
+    return try ranked.compactMap { row in
+      let identifier: Int64 = try row.value("rowid")
+      var passage = try Row.fetchOne(byID, arguments: [identifier]).map(Passage.init)
+      passage?.score = -(try row.value("rank"))
+      return passage
+    }
+  }
+}
+
+/// Passages of which no two hold nearly the same words.
+private struct DistinctPassages {
+  private(set) var passages: [Passage] = []
+  private var words: [Set<String>] = []
+
+  /// Share of common words (Jaccard) from which two passages count as one.
+  private static let similarity = 0.9
+
+  mutating func add(_ passage: Passage, tokens: Set<String>) {
+    for other in words {
+      let common = Double(other.intersection(tokens).count)
+      let all = Double(other.count + tokens.count) - common
+      if common >= Self.similarity * all { return }
+    }
+    passages.append(passage)
+    words.append(tokens)
+  }
+}
