@@ -18,6 +18,9 @@ public struct Usage: Sendable, Equatable {
   public var cachedTokens = 0
   /// Tokens of the answer.
   public var completionTokens = 0
+
+  /// No tokens.
+  public init() {}
 }
 
 /// Seconds that one answer took.
@@ -28,6 +31,9 @@ public struct Timings: Sendable, Equatable {
   public var prefill = 0.0
   /// Generating after the first token.
   public var decode = 0.0
+
+  /// No time.
+  public init() {}
 }
 
 /// How an answer ended, and what it took.
@@ -48,6 +54,9 @@ public struct Completion: Sendable, Equatable {
   public var reason = Reason.stop
   public var usage = Usage()
   public var timings = Timings()
+
+  /// No text yet.
+  public init() {}
 }
 
 /// What happens while an answer is generated.

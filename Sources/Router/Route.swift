@@ -1,0 +1,61 @@
+import DuetDocuments
+import DuetRuntime
+
+/// Which tuning of the model answers a turn.
+public enum Route: String, Sendable {
+  /// The model as it is, with no tuning of its own.
+  case base
+  /// The tuning trained with context.
+  case grounded
+  /// The tuning trained without.
+  case free
+}
+
+/// A passage that was given to the model with a question.
+public struct Source: Sendable, Equatable {
+  /// From 1, as the prompt numbers it.
+  public let number: Int
+  /// `notes.md:12`, or `report.pdf:page 3`.
+  public let location: String
+  /// The document's title and headings above the passage.
+  public let title: String
+  public let text: String
+
+  /// The source of a passage.
+  init(number: Int, _ passage: Passage) {
+    self.number = number
+    location = passage.source
+    title = passage.title
+    text = passage.text
+  }
+}
+
+/// An answer with what it rests on and what it took.
+public struct Reply: Sendable {
+  public var text = ""
+  public var route = Route.base
+  /// Why this route, in a few words.
+  public var reason = ""
+  /// The route's score, 0 to 1; nil where nothing was to choose.
+  public var score: Double?
+  /// The passages that the answer draws on, the most first.
+  public var sources: [Source] = []
+  public var usage = Usage()
+  public var timings = Timings()
+  /// How the text ended.
+  public var finish = Completion.Reason.stop
+}
+
+/// What happens while a question is answered.
+public enum ChatEvent: Sendable {
+  /// The route was chosen; these passages are in the prompt.
+  case routed(Route, reason: String, context: [Source])
+  /// How much of the prompt has been read, in tokens.
+  case prefill(done: Int, total: Int)
+  /// The next part of the answer.
+  case text(String)
+  /// So many of the oldest turns no longer fit the context and were left out.
+  case droppedTurns(Int)
+  /// The end of the answer. Nothing follows.
+  case finished(Reply)
+}

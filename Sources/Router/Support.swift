@@ -1,0 +1,32 @@
+/// Which passages an answer draws on, by the words they share.
+struct Support {
+  private let words: Set<Substring>
+
+  /// The words of an answer that say something: three letters or more, or digits.
+  init(answer: String) {
+    words = Self.words(answer)
+  }
+
+  private static func words(_ text: String) -> Set<Substring> {
+    Set(
+      text.lowercased().split { !$0.isLetter && !$0.isNumber }
+        .filter { $0.count > 2 || $0.allSatisfy(\.isNumber) })
+  }
+
+  /// The share of the answer's words that a passage holds, 0 to 1. O(passage).
+  func share(_ passage: Source) -> Double {
+    guard !words.isEmpty else { return 0 }
+    let held = Self.words(passage.title + " " + passage.text)
+    return Double(words.intersection(held).count) / Double(words.count)
+  }
+
+  /// The passages that hold nearly as much of the answer as the best does, at most `limit`.
+  func best(_ passages: [Source], limit: Int = 3) -> [Source] {
+    let shares = passages.map { (passage: $0, share: share($0)) }
+    let largest = shares.map(\.share).max() ?? 0
+    guard largest > 0 else { return Array(passages.prefix(1)) }
+    // Passages of one share keep their order, which is the retriever's.
+    let sorted = shares.enumerated().sorted { ($1.element.share, $0.offset) < ($0.element.share, $1.offset) }
+    return sorted.filter { $0.element.share >= 0.8 * largest }.prefix(limit).map(\.element.passage)
+  }
+}
