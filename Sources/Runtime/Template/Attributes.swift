@@ -33,12 +33,13 @@ extension Value {
     try requireDefined()
     if let element = try element(item, budget) { return element }
     if case .string(let name) = item, let member = try member(name) { return member }
-    return .undefined("there is no element \(try Printer.representation(item, budget).string) in a \(typeName)")
+    return .undefined(
+      "there is no element \(try Printer.representation(item, budget).string) in a \(typeName)")
   }
 
   private func element(_ item: Value, _ budget: TemplateBudget) throws(TemplateProblem) -> Value? {
     if case .dictionary(let mapping) = self {
-      guard let key = try? Key(item) else { return nil }
+      guard let key = try? MappingKey(item) else { return nil }
       return mapping[key]
     }
     guard let index = item.integer else { return nil }
@@ -55,7 +56,9 @@ extension Value {
   }
 
   /// `value[start:end:step]`. O(n).
-  func slice(_ start: Value?, _ end: Value?, _ step: Value?, _ budget: TemplateBudget) throws(TemplateProblem) -> Value {
+  func slice(_ start: Value?, _ end: Value?, _ step: Value?, _ budget: TemplateBudget) throws(TemplateProblem)
+    -> Value
+  {
     try requireDefined()
     guard let length = isSliceable ? count : nil else {
       return .undefined("a \(typeName) cannot be sliced")
@@ -106,7 +109,7 @@ enum MappingMethod: String {
   case get, items, keys, values, copy
 }
 
-extension Function {
+extension TemplateFunction {
   func attribute(_ name: String) throws(TemplateProblem) -> Value? {
     switch self {
     case .macro(let closure): return try closure.macro.attribute(name)

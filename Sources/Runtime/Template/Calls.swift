@@ -32,7 +32,9 @@ extension TemplateInterpreter {
     let outer = self.scope
     self.scope = scope
     defer { self.scope = outer }
-    let (text, _) = try captured { () throws(TemplateProblem) in try run(loop, over: items, depth: state.depth + 1) }
+    let (text, _) = try captured { () throws(TemplateProblem) in
+      try run(loop, over: items, depth: state.depth + 1)
+    }
     return .string(text)
   }
 
@@ -53,12 +55,14 @@ extension TemplateInterpreter {
       keywords.firstIndex { $0.name == name }.map { keywords.remove(at: $0).value }
     }
     for (index, parameter) in macro.parameters.enumerated() {
-      let given = index < arguments.positional.count ? arguments.positional[index] : take(parameter.symbol.name)
+      let given =
+        index < arguments.positional.count ? arguments.positional[index] : take(parameter.symbol.name)
       scope.values[parameter.symbol.id] = if let given { given } else { try missing(parameter) }
     }
     let name = macro.symbol.name
     if macro.usesCaller, !macro.parameters.contains(where: { $0.symbol.id == SymbolTable.caller.id }) {
-      scope.values[SymbolTable.caller.id] = take("caller") ?? .undefined("'\(name)' was called without a body")
+      scope.values[SymbolTable.caller.id] =
+        take("caller") ?? .undefined("'\(name)' was called without a body")
     }
     if macro.usesKwargs {
       let rest = try Mapping(keywords.map { (key: .text($0.name), value: $0.value) })
@@ -67,7 +71,8 @@ extension TemplateInterpreter {
       throw .evaluation("the macro '\(name)' does not take the argument '\(first.name)'")
     }
     if macro.usesVarargs {
-      scope.values[SymbolTable.varargs.id] = try .tuple(Array(arguments.positional.dropFirst(macro.parameters.count)))
+      scope.values[SymbolTable.varargs.id] = try .tuple(
+        Array(arguments.positional.dropFirst(macro.parameters.count)))
     } else if arguments.positional.count > macro.parameters.count {
       throw .evaluation("the macro '\(name)' takes at most \(macro.parameters.count) arguments")
     }
@@ -98,10 +103,12 @@ extension TemplateInterpreter {
     }
   }
 
-  private func call(_ name: String, _ mapping: Mapping, _ arguments: CallArguments) throws(TemplateProblem) -> Value {
+  private func call(_ name: String, _ mapping: Mapping, _ arguments: CallArguments) throws(TemplateProblem)
+    -> Value
+  {
     if name == "get" {
       let values = try arguments.bound("key", "default", to: "dict.get", required: 1)
-      return mapping[try Key(values[0] ?? .none)] ?? values[1] ?? .none
+      return mapping[try MappingKey(values[0] ?? .none)] ?? values[1] ?? .none
     }
     _ = try arguments.bound(to: "dict.\(name)")
     try budget.spend(mapping.keys.count)
@@ -148,7 +155,8 @@ extension TemplateInterpreter {
       let message = try arguments.bound("message", to: "raise_exception", required: 1)[0] ?? .none
       throw .raised(try Printer.text(message, budget).string)
     case .now:
-      let format = try arguments.bound("format", to: "strftime_now", required: 1)[0]?.requireText("strftime_now")
+      let format = try arguments.bound("format", to: "strftime_now", required: 1)[0]?.requireText(
+        "strftime_now")
       return .text(try date.formatted(format?.string ?? ""))
     }
   }

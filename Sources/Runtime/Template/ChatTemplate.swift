@@ -1,11 +1,13 @@
 /// One message of a conversation.
 public struct ChatMessage: Sendable, Equatable {
-  /// Who speaks.
+  /// The parts that speakers have.
   public enum Role: String, Sendable {
     case system, user, assistant, tool
   }
 
+  /// Who speaks.
   public var role: Role
+  /// What is said.
   public var content: String
   /// What a message has beyond these, such as `tool_calls`; a field called `content` replaces the text.
   public var fields: TemplateDictionary

@@ -36,7 +36,11 @@ struct EscapeReader {
     case UInt8(ascii: "N"): return false
     case UInt8(ascii: "0")...UInt8(ascii: "7"): return octal(letter)
     default:
-      if let plain = Self.plain(letter) { result.append(plain) } else { result += [UInt8(ascii: "\\"), letter] }
+      if let plain = Self.plain(letter) {
+        result.append(plain)
+      } else {
+        result += [UInt8(ascii: "\\"), letter]
+      }
       return true
     }
   }
@@ -66,7 +70,8 @@ struct EscapeReader {
   private mutating func octal(_ first: UInt8) -> Bool {
     var value = UInt32(first - UInt8(ascii: "0"))
     for _ in 0..<2 {
-      guard position < bytes.endIndex, (UInt8(ascii: "0")...UInt8(ascii: "7")).contains(bytes[position]) else { break }
+      guard position < bytes.endIndex, (UInt8(ascii: "0")...UInt8(ascii: "7")).contains(bytes[position])
+      else { break }
       value = value * 8 + UInt32(bytes[position] - UInt8(ascii: "0"))
       position += 1
     }

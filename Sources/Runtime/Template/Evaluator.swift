@@ -52,7 +52,9 @@ extension TemplateInterpreter {
   }
 
   /// The first operand that decides, else the last; the ones after it are not evaluated.
-  private func firstOperand(_ operands: [Expression], decides: (Value) -> Bool) throws(TemplateProblem) -> Value {
+  private func firstOperand(_ operands: [Expression], decides: (Value) -> Bool) throws(TemplateProblem)
+    -> Value
+  {
     var value = Value.none
     for operand in operands {
       value = try evaluate(operand)
@@ -61,7 +63,8 @@ extension TemplateInterpreter {
     return value
   }
 
-  private func compare(_ first: Expression, _ rest: [Expression.Comparison]) throws(TemplateProblem) -> Value {
+  private func compare(_ first: Expression, _ rest: [Expression.Comparison]) throws(TemplateProblem) -> Value
+  {
     var left = try evaluate(first)
     for comparison in rest {
       let right = try evaluate(comparison.operand)
@@ -72,7 +75,8 @@ extension TemplateInterpreter {
     return .bool(true)
   }
 
-  private func calculate(_ first: Expression, _ rest: [Expression.Operation]) throws(TemplateProblem) -> Value {
+  private func calculate(_ first: Expression, _ rest: [Expression.Operation]) throws(TemplateProblem) -> Value
+  {
     var value = try evaluate(first)
     for operation in rest {
       let operand = try evaluate(operation.operand)
@@ -193,7 +197,8 @@ extension TemplateInterpreter {
       }
       try budget.spend(mapping.keys.count)
       for (key, value) in mapping.items {
-        arguments.keywords.append(CallArguments.Keyword(name: try key.requireText("'**'").string, value: value))
+        arguments.keywords.append(
+          CallArguments.Keyword(name: try key.requireText("'**'").string, value: value))
       }
     }
     return arguments

@@ -18,7 +18,9 @@ struct JSONWriter {
     self.budget = budget
   }
 
-  static func text(_ value: Value, _ options: Options, _ budget: TemplateBudget) throws(TemplateProblem) -> Text {
+  static func text(_ value: Value, _ options: Options, _ budget: TemplateBudget) throws(TemplateProblem)
+    -> Text
+  {
     var writer = JSONWriter(options, budget)
     try writer.write(value, level: 0)
     return writer.text
@@ -60,7 +62,9 @@ struct JSONWriter {
     guard !mapping.keys.isEmpty else { return text.append("{}") }
     var items = mapping.items
     if options.sortsKeys {
-      items = try items.sortedStably(budget) { left, right throws(TemplateProblem) in try left.key.order(right.key, budget) < 0 }
+      items = try items.sortedStably(budget) { left, right throws(TemplateProblem) in
+        try left.key.order(right.key, budget) < 0
+      }
     }
     text.append("{")
     for (index, item) in items.enumerated() {
@@ -119,7 +123,9 @@ struct JSONWriter {
   }
 
   private mutating func escapeUnits(_ scalar: Unicode.Scalar) {
-    for unit in UTF16.encode(scalar) ?? UTF16.encodedReplacementCharacter { text.append(Self.escape(unit: unit)) }
+    for unit in UTF16.encode(scalar) ?? UTF16.encodedReplacementCharacter {
+      text.append(Self.escape(unit: unit))
+    }
   }
 
   private static func escape(unit: UInt16) -> String {

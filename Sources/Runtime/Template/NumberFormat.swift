@@ -59,7 +59,8 @@ struct NumberFormat {
   /// The value in this format.
   func text(_ value: Value, _ budget: TemplateBudget) throws(TemplateProblem) -> Text {
     switch type {
-    case nil where value.number != nil && !(value.isBool): return try padded(try number(value), isNumber: true, budget)
+    case nil where value.number != nil && !(value.isBool):
+      return try padded(try number(value), isNumber: true, budget)
     case nil, "s": return try padded(try string(value, budget), isNumber: false, budget)
     default: return try padded(try number(value), isNumber: true, budget)
     }
@@ -113,7 +114,8 @@ struct NumberFormat {
     return result + digits.dropFirst(whole.count)
   }
 
-  private func padded(_ text: Text, isNumber: Bool, _ budget: TemplateBudget) throws(TemplateProblem) -> Text {
+  private func padded(_ text: Text, isNumber: Bool, _ budget: TemplateBudget) throws(TemplateProblem) -> Text
+  {
     let missing = max(0, width - text.count)
     guard missing > 0 else { return text }
     let filler = Text("\(fill)")

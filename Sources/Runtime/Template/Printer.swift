@@ -56,7 +56,9 @@ struct Printer {
     }
   }
 
-  private mutating func write(_ values: [Value], _ open: String, _ close: String, _ level: Int) throws(TemplateProblem) {
+  private mutating func write(_ values: [Value], _ open: String, _ close: String, _ level: Int)
+    throws(TemplateProblem)
+  {
     text.append(open)
     for (index, value) in values.enumerated() {
       if index > 0 { text.append(", ") }
@@ -124,7 +126,8 @@ extension Double {
     if exponent < -4 || exponent >= 16 {
       let fraction = digits.dropFirst().isEmpty ? "" : "." + digits.dropFirst()
       let size = "\(abs(exponent))"
-      return "\(sign)\(digits.prefix(1))\(fraction)e\(exponent < 0 ? "-" : "+")\(size.utf8.count < 2 ? "0" : "")\(size)"
+      return
+        "\(sign)\(digits.prefix(1))\(fraction)e\(exponent < 0 ? "-" : "+")\(size.utf8.count < 2 ? "0" : "")\(size)"
     }
     guard exponent >= 0 else { return sign + "0." + String(repeating: "0", count: -exponent - 1) + digits }
     let whole = digits.prefix(exponent + 1)

@@ -19,7 +19,8 @@ extension FilterCall {
     case .slice: return try sliced()
     default:
       let attribute = try arguments.bound("name", to: name, required: 1)[0]?.requireText(name) ?? ""
-      return try input.member(attribute) ?? .undefined("'\(attribute.string)' is undefined in a \(input.typeName)")
+      return try input.member(attribute)
+        ?? .undefined("'\(attribute.string)' is undefined in a \(input.typeName)")
     }
   }
 
@@ -53,14 +54,17 @@ extension FilterCall {
   private func items() throws(TemplateProblem) -> Value {
     try none()
     if input.isUndefined { return try .generator([]) }
-    guard case .dictionary(let mapping) = input else { throw .evaluation("\(name) needs a dict, not a \(input.typeName)") }
+    guard case .dictionary(let mapping) = input else {
+      throw .evaluation("\(name) needs a dict, not a \(input.typeName)")
+    }
     try budget.spend(mapping.keys.count)
     return try .generator(try mapping.pairs())
   }
 
   private func joined() throws(TemplateProblem) -> Text {
     let values = try arguments.bound("d", "attribute", to: name)
-    let separator = try values[0].map { value throws(TemplateProblem) in try Printer.text(value, budget) } ?? ""
+    let separator =
+      try values[0].map { value throws(TemplateProblem) in try Printer.text(value, budget) } ?? ""
     let path = try AttributePath(values[1] ?? .none)
     var result = Text(utf8: [])
     for (index, element) in try elements().enumerated() {
@@ -113,7 +117,9 @@ extension FilterCall {
 // Filters that compare elements.
 extension FilterCall {
   /// What an element is compared by; letter case does not count unless asked for.
-  private func key(_ element: Value, _ path: AttributePath, _ isCaseSensitive: Bool) throws(TemplateProblem) -> Value {
+  private func key(_ element: Value, _ path: AttributePath, _ isCaseSensitive: Bool) throws(TemplateProblem)
+    -> Value
+  {
     let value = try path.value(of: element, default: nil, budget)
     guard !isCaseSensitive, case .string(let text) = value else { return value }
     try budget.spend(bytes: text.utf8.count)
@@ -125,7 +131,9 @@ extension FilterCall {
     var paths = [try AttributePath(values[2] ?? .none)]
     if case .string(let text)? = values[2] {
       paths = []
-      for part in text.split(",", limit: .max, fromEnd: false) { paths.append(try AttributePath(.string(part))) }
+      for part in text.split(",", limit: .max, fromEnd: false) {
+        paths.append(try AttributePath(.string(part)))
+      }
     }
     var keyed: [(key: [Value], element: Value)] = []
     for element in try elements() {
@@ -148,7 +156,9 @@ extension FilterCall {
 
   private func sortedItems() throws(TemplateProblem) -> Value {
     let values = try arguments.bound("case_sensitive", "by", "reverse", to: name)
-    guard case .dictionary(let mapping) = input else { throw .evaluation("\(name) needs a dict, not a \(input.typeName)") }
+    guard case .dictionary(let mapping) = input else {
+      throw .evaluation("\(name) needs a dict, not a \(input.typeName)")
+    }
     let by = try values[1]?.requireText(name).string ?? "key"
     guard by == "key" || by == "value" else { throw .evaluation("\(name) sorts by 'key' or 'value'") }
     let path = try AttributePath(.integer(by == "key" ? 0 : 1))
@@ -162,10 +172,10 @@ extension FilterCall {
   private func unique() throws(TemplateProblem) -> Value {
     let values = try arguments.bound("case_sensitive", "attribute", to: name)
     let path = try AttributePath(values[1] ?? .none)
-    var seen: Set<Key> = []
+    var seen: Set<MappingKey> = []
     var result: [Value] = []
     for element in try elements() {
-      let key = try Key(try key(element, path, values[0]?.isTrue ?? false))
+      let key = try MappingKey(try key(element, path, values[0]?.isTrue ?? false))
       if seen.insert(key).inserted { result.append(element) }
     }
     return try .generator(result)

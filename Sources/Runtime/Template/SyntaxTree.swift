@@ -66,7 +66,7 @@ struct Suffix: Sendable {
     case item(Expression)
     case slice(Expression?, Expression?, Expression?)
     case call(ArgumentList)
-    case filter(Filter, ArgumentList)
+    case filter(TemplateFilter, ArgumentList)
     case test(ValueTest, ArgumentList, negated: Bool)
     /// A filter or test that Jinja does not have, inside of a branch; it fails when reached.
     case unknown(String)

@@ -2,13 +2,17 @@ import FoundationEssentials
 
 /// The date and time of day that `strftime_now` gives a template, in local time.
 public struct TemplateDate: Sendable, Equatable {
+  /// Of the Gregorian calendar.
   public var year: Int
   /// 1 to 12.
   public var month: Int
   /// 1 to 31.
   public var day: Int
+  /// 0 to 23.
   public var hour = 0
+  /// 0 to 59.
   public var minute = 0
+  /// 0 to 60.
   public var second = 0
 
   /// A date of the Gregorian calendar.
@@ -31,10 +35,13 @@ public struct TemplateDate: Sendable, Equatable {
   }
 
   private static let months = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+    "November",
     "December",
   ]
-  private static let weekdays = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
+  private static let weekdays = [
+    "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday",
+  ]
 
   /// Days of the year before each month.
   private static let daysBefore = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334]

@@ -5,6 +5,12 @@ public struct TemplatePosition: Equatable, Sendable, CustomStringConvertible {
   /// The code point within the line.
   public var column: Int
 
+  package init(line: Int, column: Int) {
+    self.line = line
+    self.column = column
+  }
+
+  /// Such as `line 3, column 14`.
   public var description: String { "line \(line), column \(column)" }
 }
 
@@ -21,6 +27,7 @@ public enum TemplateLimit: Equatable, Sendable, CustomStringConvertible {
   /// Elements of a range.
   case rangeLength
 
+  /// The rest of a sentence about the template.
   public var description: String {
     switch self {
     case .steps: "takes too many steps"
@@ -51,6 +58,7 @@ public enum TemplateError: Error, Equatable, CustomStringConvertible {
     }
   }
 
+  /// One line: what is wrong, where, what to do.
   public var description: String {
     switch self {
     case .syntax(let position, let problem):

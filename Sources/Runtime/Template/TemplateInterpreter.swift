@@ -77,7 +77,9 @@ final class TemplateInterpreter {
   }
 
   /// What `body` writes, and how it ended.
-  func captured(_ body: () throws(TemplateProblem) -> Flow) throws(TemplateProblem) -> (text: Text, flow: Flow) {
+  func captured(_ body: () throws(TemplateProblem) -> Flow) throws(TemplateProblem) -> (
+    text: Text, flow: Flow
+  ) {
     var outer: [UInt8] = []
     swap(&output, &outer)
     defer { swap(&output, &outer) }
@@ -86,7 +88,8 @@ final class TemplateInterpreter {
   }
 
   /// Runs `body` with variables of its own, inside of the block `parent`.
-  func scoped<T>(_ parent: Scope? = nil, _ body: () throws(TemplateProblem) -> T) throws(TemplateProblem) -> T {
+  func scoped<T>(_ parent: Scope? = nil, _ body: () throws(TemplateProblem) -> T) throws(TemplateProblem) -> T
+  {
     let outer = scope
     scope = Scope(parent: parent ?? outer)
     defer { scope = outer }
@@ -131,7 +134,9 @@ extension TemplateInterpreter {
     }
   }
 
-  private func choose(_ branches: [Statement.Branch], _ otherwise: [Statement]) throws(TemplateProblem) -> Flow {
+  private func choose(_ branches: [Statement.Branch], _ otherwise: [Statement]) throws(TemplateProblem)
+    -> Flow
+  {
     for branch in branches where try evaluate(branch.condition).isTrue {
       return try nested { () throws(TemplateProblem) in try execute(branch.body) }
     }

@@ -5,12 +5,14 @@ public enum TemplateJSONError: Error, Equatable, CustomStringConvertible {
   case tooDeep(offset: Int)
   case numberTooLarge(offset: Int)
 
+  /// One line: what is wrong, where, what to do.
   public var description: String {
     switch self {
     case .malformed(let offset): "the JSON text is malformed at byte \(offset); correct it"
     case .tooDeep(let offset):
       "the JSON text nests more than \(TemplateLimits.valueDepth) levels at byte \(offset); flatten it"
-    case .numberTooLarge(let offset): "the JSON text has a number beyond 64 bits at byte \(offset); make it a string"
+    case .numberTooLarge(let offset):
+      "the JSON text has a number beyond 64 bits at byte \(offset); make it a string"
     }
   }
 }
@@ -67,7 +69,9 @@ private struct TemplateJSONReader {
     }
   }
 
-  private mutating func word(_ word: StaticString, _ value: TemplateValue) throws(TemplateJSONError) -> TemplateValue {
+  private mutating func word(_ word: StaticString, _ value: TemplateValue) throws(TemplateJSONError)
+    -> TemplateValue
+  {
     guard bytes[position...].starts(with: word.description.utf8) else { throw malformed }
     position += word.utf8CodeUnitCount
     return value
@@ -101,12 +105,15 @@ private struct TemplateJSONReader {
     let start = position
     while let byte, "+-.eE0123456789".utf8.contains(byte) { position += 1 }
     let text = String(decoding: bytes[start..<position], as: UTF8.self)
-    guard let first = bytes[start..<position].first, first != UInt8(ascii: "+"), first != UInt8(ascii: ".") else {
+    guard let first = bytes[start..<position].first, first != UInt8(ascii: "+"), first != UInt8(ascii: ".")
+    else {
       throw .malformed(offset: start)
     }
     if let integer = Int(text) { return .integer(integer) }
     guard let float = Double(text) else { throw .malformed(offset: start) }
-    guard float.isFinite, text.contains(where: { ".eE".contains($0) }) else { throw .numberTooLarge(offset: start) }
+    guard float.isFinite, text.contains(where: { ".eE".contains($0) }) else {
+      throw .numberTooLarge(offset: start)
+    }
     return .float(float)
   }
 }

@@ -103,7 +103,8 @@ extension TemplateLexer {
     let start = skippingSpace(offset)
     guard matches(word, at: start) else { return nil }
     let end = skippingSpace(start + word.utf8CodeUnitCount)
-    return matches("%}", at: end) || matches("-%}", at: end) || (word.utf8CodeUnitCount == 6 && matches("+%}", at: end))
+    return matches("%}", at: end) || matches("-%}", at: end)
+      || (word.utf8CodeUnitCount == 6 && matches("+%}", at: end))
       ? end : nil
   }
 
@@ -123,7 +124,9 @@ extension TemplateLexer {
 
   private mutating func comment(from start: Int) throws(TemplateError) {
     var offset = position
-    while offset + 1 < bytes.count, !(bytes[offset] == UInt8(ascii: "#") && bytes[offset + 1] == UInt8(ascii: "}")) {
+    while offset + 1 < bytes.count,
+      !(bytes[offset] == UInt8(ascii: "#") && bytes[offset + 1] == UInt8(ascii: "}"))
+    {
       offset += 1
     }
     guard offset + 1 < bytes.count else { throw syntax("a comment is not closed", at: start) }
@@ -198,7 +201,8 @@ extension TemplateLexer {
     switch byte {
     case UInt8(ascii: "0")...UInt8(ascii: "9"): try number()
     case UInt8(ascii: "'"), UInt8(ascii: "\""): try string(quote: byte)
-    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "_"), 0x80...:
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "_"),
+      0x80...:
       try name()
     default: try symbol()
     }
@@ -218,17 +222,19 @@ extension TemplateLexer {
   }
 
   private mutating func symbol() throws(TemplateError) {
-    for symbol in TemplateToken.Symbol.allCases where bytes.dropFirst(position).starts(with: symbol.rawValue.utf8) {
-      if let closing = symbol.closing {
-        open.append(closing)
-      } else if symbol.isClosing, open.popLast() != symbol {
-        throw syntax("unexpected '\(symbol.rawValue)'")
-      }
-      add(.symbol(symbol), at: position)
-      position += symbol.rawValue.utf8.count
-      return
+    let text = bytes[position...].prefix(2)
+    let long = TemplateToken.Symbol(rawValue: String(decoding: text, as: UTF8.self))
+    guard let symbol = long ?? TemplateToken.Symbol(rawValue: String(decoding: text.prefix(1), as: UTF8.self))
+    else {
+      throw syntax("unexpected character '\(Unicode.Scalar(bytes[position]))'")
     }
-    throw syntax("unexpected character '\(Unicode.Scalar(bytes[position]))'")
+    if let closing = symbol.closing {
+      open.append(closing)
+    } else if symbol.isClosing, open.popLast() != symbol {
+      throw syntax("unexpected '\(symbol.rawValue)'")
+    }
+    add(.symbol(symbol), at: position)
+    position += symbol.rawValue.utf8.count
   }
 
   private mutating func string(quote: UInt8) throws(TemplateError) {
@@ -275,7 +281,9 @@ extension TemplateLexer {
     default: return nil
     }
     let start = position
-    let digits = bytes[(start + 2)...].prefix { Unicode.Scalar($0).properties.isASCIIHexDigit || $0 == UInt8(ascii: "_") }
+    let digits = bytes[(start + 2)...].prefix {
+      Unicode.Scalar($0).properties.isASCIIHexDigit || $0 == UInt8(ascii: "_")
+    }
     let text = String(decoding: digits.filter { $0 != UInt8(ascii: "_") }, as: UTF8.self)
     guard let value = Int(text, radix: radix) else { throw syntax("invalid number", at: start) }
     position = digits.endIndex

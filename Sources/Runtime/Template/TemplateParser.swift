@@ -138,7 +138,9 @@ extension TemplateParser {
   }
 
   /// A block whose unknown filters fail at once, as Jinja has it for scopes of their own.
-  private mutating func scopedBlock(_ ends: String...) throws(TemplateError) -> (body: [Statement], end: String) {
+  private mutating func scopedBlock(_ ends: String...) throws(TemplateError) -> (
+    body: [Statement], end: String
+  ) {
     let outer = isConditional
     isConditional = false
     defer { isConditional = outer }

@@ -12,7 +12,7 @@ struct TemplateToken {
   }
 
   /// Operators and punctuation.
-  enum Symbol: String, CaseIterable {
+  enum Symbol: String {
     case power = "**"
     case floorDivide = "//"
     case equal = "=="

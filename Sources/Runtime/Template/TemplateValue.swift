@@ -13,7 +13,9 @@ public enum TemplateValue: Sendable, Equatable {
 public struct TemplateDictionary: Sendable, Equatable {
   /// One key with its value.
   public struct Entry: Sendable, Equatable {
+    /// The key.
     public var key: String
+    /// The value.
     public var value: TemplateValue
 
     /// A key with its value.
@@ -41,7 +43,8 @@ extension TemplateDictionary: ExpressibleByDictionaryLiteral {
 }
 
 extension TemplateValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
-  ExpressibleByFloatLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral, ExpressibleByNilLiteral
+  ExpressibleByFloatLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral,
+  ExpressibleByNilLiteral
 {
   /// A string.
   public init(stringLiteral value: String) { self = .string(value) }

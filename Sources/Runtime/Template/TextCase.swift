@@ -35,7 +35,8 @@ extension Text {
 
   var caseSwapped: Text {
     mapped { scalar in
-      scalar.properties.isUppercase ? scalar.properties.lowercaseMapping
+      scalar.properties.isUppercase
+        ? scalar.properties.lowercaseMapping
         : scalar.properties.isLowercase ? scalar.properties.uppercaseMapping : "\(scalar)"
     }
   }

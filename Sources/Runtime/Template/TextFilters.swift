@@ -81,7 +81,9 @@ extension FilterCall {
     guard !arguments.keywords.isEmpty else {
       return .string(try format.percentFormatted(try .tuple(arguments.positional), budget))
     }
-    guard arguments.positional.isEmpty else { throw .evaluation("\(name) takes values with or without names") }
+    guard arguments.positional.isEmpty else {
+      throw .evaluation("\(name) takes values with or without names")
+    }
     let named = try Mapping(arguments.keywords.map { (key: .text($0.name), value: $0.value) })
     return .string(try format.percentFormatted(.dictionary(named), budget))
   }
@@ -129,7 +131,9 @@ extension FilterCall {
     let values = try arguments.bound("length", "killwords", "end", "leeway", to: name)
     let length = try values[0]?.requireInteger(name) ?? 255
     let end = try values[2]?.requireText(name) ?? "..."
-    let leeway = try values[3].map { value throws(TemplateProblem) in value.isNone ? 5 : try value.requireInteger(name) } ?? 5
+    let leeway =
+      try values[3].map { value throws(TemplateProblem) in value.isNone ? 5 : try value.requireInteger(name) }
+      ?? 5
     let text = try input.requireText(name)
     let scalars = text.scalars
     let kept = length - end.count

@@ -63,7 +63,9 @@ private struct BraceFormatter {
     return try NumberFormat(specification: Text(scalars: specification)).text(value, budget)
   }
 
-  private func convert(_ value: Value, _ conversion: ArraySlice<Unicode.Scalar>) throws(TemplateProblem) -> Text {
+  private func convert(_ value: Value, _ conversion: ArraySlice<Unicode.Scalar>) throws(TemplateProblem)
+    -> Text
+  {
     switch Array(conversion) {
     case ["r"]: return try Printer.representation(value, budget)
     case ["s"]: return try Printer.text(value, budget)
@@ -157,7 +159,9 @@ private struct PercentFormatter {
   }
 
   private static func truncated(_ value: Value) -> Value {
-    guard case .float(let float) = value, let integer = Int(exactly: float.rounded(.towardZero)) else { return value }
+    guard case .float(let float) = value, let integer = Int(exactly: float.rounded(.towardZero)) else {
+      return value
+    }
     return .integer(integer)
   }
 

@@ -1,7 +1,9 @@
 /// The methods of a string that templates can call, by their names in Python.
 enum TextMethod: String, CaseIterable {
-  case capitalize, casefold, center, count, endswith, expandtabs, find, format, index, isalnum, isalpha, isascii
-  case isdecimal, isdigit, islower, isnumeric, isprintable, isspace, istitle, isupper, join, ljust, lower, lstrip
+  case capitalize, casefold, center, count, endswith, expandtabs, find, format, index, isalnum, isalpha,
+    isascii
+  case isdecimal, isdigit, islower, isnumeric, isprintable, isspace, istitle, isupper, join, ljust, lower,
+    lstrip
   case partition, removeprefix, removesuffix, replace, rfind, rindex, rjust, rpartition, rsplit, rstrip, split
   case splitlines, startswith, strip, swapcase, title, upper, zfill
   // Known to Python; calling them is an error that says so.
@@ -23,7 +25,8 @@ struct TextCall {
     try budget.spend(bytes: text.utf8.count)
     switch method {
     case .capitalize, .casefold, .lower, .swapcase, .title, .upper: return .string(try recased())
-    case .isalnum, .isalpha, .isascii, .isdecimal, .isdigit, .islower, .isnumeric, .isprintable, .isspace, .istitle,
+    case .isalnum, .isalpha, .isascii, .isdecimal, .isdigit, .islower, .isnumeric, .isprintable, .isspace,
+      .istitle,
       .isupper:
       return .bool(try classified())
     case .strip, .lstrip, .rstrip: return .string(try stripped())
@@ -38,7 +41,8 @@ struct TextCall {
     case .join: return .string(try joined())
     case .format: return .string(try text.braceFormatted(arguments, budget))
     case .expandtabs: return .string(try tabsExpanded())
-    case .encode, .isidentifier, .translate, .makeTranslation, .formatMap: throw .unsupported("the method '\(name)'")
+    case .encode, .isidentifier, .translate, .makeTranslation, .formatMap:
+      throw .unsupported("the method '\(name)'")
     }
   }
 
@@ -78,7 +82,8 @@ struct TextCall {
 
   private func stripped() throws(TemplateProblem) -> Text {
     try text.trimmed(
-      characters: try arguments.bound("chars", to: name)[0], start: method != .rstrip, end: method != .lstrip, name)
+      characters: try arguments.bound("chars", to: name)[0], start: method != .rstrip, end: method != .lstrip,
+      name)
   }
 
   private func padded() throws(TemplateProblem) -> Text {
@@ -86,7 +91,8 @@ struct TextCall {
     let width = try values[0]?.requireInteger(name) ?? 0
     let fill = try values[1]?.requireText(name) ?? (method == .zfill ? "0" : " ")
     guard fill.count == 1 else { throw .evaluation("\(name) fills with one character") }
-    let missing = max(0, width.subtractingReportingOverflow(text.count).partialValue)
+    let count = text.count
+    let missing = width > count ? width - count : 0
     switch method {
     case .ljust: return text.with(text.utf8 + (try fill.repeated(missing, budget)).utf8)
     case .rjust: return text.with((try fill.repeated(missing, budget)).utf8 + text.utf8)
@@ -107,7 +113,11 @@ struct TextCall {
     let values = try arguments.bound("prefix", "start", "end", to: name, required: 1)
     let part = try text.part(values[1], values[2], name)
     let affixes: [Value]
-    if case .tuple(let elements)? = values[0] { affixes = elements.values } else { affixes = values[0].map { [$0] } ?? [] }
+    if case .tuple(let elements)? = values[0] {
+      affixes = elements.values
+    } else {
+      affixes = values[0].map { [$0] } ?? []
+    }
     for affix in affixes {
       let affix = try affix.requireText(name)
       if method == .startswith ? part.text.hasPrefix(affix) : part.text.hasSuffix(affix) { return true }
@@ -171,7 +181,8 @@ struct TextCall {
     let old = try values[0]?.requireText(name) ?? ""
     let new = try values[1]?.requireText(name) ?? ""
     let limit = try values[2]?.requireInteger(name) ?? -1
-    return try text.replacing(old, with: text.isMarkup ? new.escaped : new, limit: limit < 0 ? .max : limit, budget)
+    return try text.replacing(
+      old, with: text.isMarkup ? new.escaped : new, limit: limit < 0 ? .max : limit, budget)
   }
 
   private func joined() throws(TemplateProblem) -> Text {

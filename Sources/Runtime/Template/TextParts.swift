@@ -1,7 +1,9 @@
 // Taking strings apart and putting them together, as Python's `str` does.
 extension Text {
   /// The code points from `start` to `end` of a Python slice, and the number of the first one.
-  func part(_ start: Value?, _ end: Value?, _ name: String) throws(TemplateProblem) -> (text: Text, start: Int) {
+  func part(_ start: Value?, _ end: Value?, _ name: String) throws(TemplateProblem) -> (
+    text: Text, start: Int
+  ) {
     let isWhole = (start?.isNone ?? true) && (end?.isNone ?? true)
     guard !isWhole else { return (self, 0) }
     let bounds = try SliceBounds(start, end, nil, count: count)
@@ -29,7 +31,7 @@ extension Text {
     return parts
   }
 
-  /// Words between white space; after `limit` splits the rest stays whole.
+  /// Words between white space; after `limit` splits the rest stays as it is.
   func splitAtSpace(limit: Int, fromEnd: Bool) -> [Text] {
     let scalars = fromEnd ? scalars.reversed() : scalars
     var parts: [Text] = []
@@ -40,8 +42,7 @@ extension Text {
       let start = index
       let isRest = parts.count >= limit
       while index < scalars.count, isRest || !scalars[index].isPythonSpace { index += 1 }
-      var word = scalars[start..<index]
-      if isRest { while word.last?.isPythonSpace == true { word.removeLast() } }
+      let word = scalars[start..<index]
       parts.append(with(Text(scalars: fromEnd ? word.reversed() : Array(word)).utf8))
     }
     return fromEnd ? parts.reversed() : parts
@@ -65,7 +66,9 @@ extension Text {
   }
 
   /// Replaces the first `limit` occurrences; an empty `old` stands before every code point. O(n).
-  func replacing(_ old: Text, with new: Text, limit: Int, _ budget: TemplateBudget) throws(TemplateProblem) -> Text {
+  func replacing(_ old: Text, with new: Text, limit: Int, _ budget: TemplateBudget) throws(TemplateProblem)
+    -> Text
+  {
     try budget.spend(bytes: utf8.count)
     let places = old.isEmpty ? boundaries(limit) : indices(of: old, limit: limit)
     guard !places.isEmpty else { return self }
@@ -91,7 +94,8 @@ extension Text {
   }
 
   func centered(_ width: Int, _ fill: Text, _ budget: TemplateBudget) throws(TemplateProblem) -> Text {
-    let missing = max(0, width.subtractingReportingOverflow(count).partialValue)
+    let count = count
+    let missing = width > count ? width - count : 0
     let left = missing / 2 + (missing & width & 1)
     let (before, after) = (try fill.repeated(left, budget), try fill.repeated(missing - left, budget))
     return with(before.utf8 + utf8 + after.utf8)

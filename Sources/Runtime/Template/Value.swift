@@ -16,7 +16,7 @@ enum Value {
   case generator(Generator)
   case namespace(Namespace)
   case loop(LoopState)
-  case function(Function)
+  case function(TemplateFunction)
 
   enum ViewKind: String { case keys = "dict_keys", values = "dict_values", items = "dict_items" }
 }
@@ -83,18 +83,18 @@ final class Mapping {
   let keys: [Value]
   let values: [Value]
   let depth: Int
-  private let index: [Key: Int]
+  private let index: [MappingKey: Int]
 
   /// Later values replace earlier ones of the same key, which keeps its place. O(n).
   init(_ entries: [(key: Value, value: Value)]) throws(TemplateProblem) {
     var keys: [Value] = []
     var values: [Value] = []
-    var index: [Key: Int] = [:]
+    var index: [MappingKey: Int] = [:]
     keys.reserveCapacity(entries.count)
     values.reserveCapacity(entries.count)
     index.reserveCapacity(entries.count)
     for (key, value) in entries {
-      let hashed = try Key(key)
+      let hashed = try MappingKey(key)
       if let place = index[hashed] {
         values[place] = value
       } else {
@@ -110,7 +110,7 @@ final class Mapping {
   }
 
   subscript(text: Text) -> Value? { index[.text(text)].map { values[$0] } }
-  subscript(key: Key) -> Value? { index[key].map { values[$0] } }
+  subscript(key: MappingKey) -> Value? { index[key].map { values[$0] } }
 
   var items: [(key: Value, value: Value)] { zip(keys, values).map { (key: $0, value: $1) } }
 
@@ -123,17 +123,17 @@ final class Mapping {
 }
 
 /// A value as a key: numbers of equal value are one key, whatever their type.
-enum Key: Hashable {
+enum MappingKey: Hashable {
   case none
   case integer(Int)
   case float(Double)
   case text(Text)
-  case tuple([Key])
+  case tuple([MappingKey])
 
   init(_ value: Value) throws(TemplateProblem) {
     if case .tuple(let elements) = value {
-      var keys: [Key] = []
-      for element in elements.values { keys.append(try Key(scalar: element)) }
+      var keys: [MappingKey] = []
+      for element in elements.values { keys.append(try MappingKey(scalar: element)) }
       self = .tuple(keys)
     } else {
       try self.init(scalar: value)
@@ -253,7 +253,9 @@ extension Value {
     switch self {
     case .undefined: return []
     case .string(let text):
-      return text.string.unicodeScalars.map { .string(Text(utf8: Array(String($0).utf8), isMarkup: text.isMarkup)) }
+      return text.string.unicodeScalars.map {
+        .string(Text(utf8: Array(String($0).utf8), isMarkup: text.isMarkup))
+      }
     case .list(let elements), .tuple(let elements), .view(_, let elements): return elements.values
     case .dictionary(let mapping): return mapping.keys
     case .range(let range): return range.values
@@ -273,6 +275,8 @@ extension Value {
 extension Value {
   static func list(_ values: [Value]) throws(TemplateProblem) -> Value { .list(try Elements(values)) }
   static func tuple(_ values: [Value]) throws(TemplateProblem) -> Value { .tuple(try Elements(values)) }
-  static func generator(_ values: [Value]) throws(TemplateProblem) -> Value { .generator(try Generator(values)) }
+  static func generator(_ values: [Value]) throws(TemplateProblem) -> Value {
+    .generator(try Generator(values))
+  }
   static func text(_ string: String) -> Value { .string(Text(string)) }
 }

@@ -51,7 +51,7 @@ extension Value {
       return text.contains(part)
     case .dictionary(let mapping):
       if case .undefined = element { return false }
-      return mapping[try Key(element)] != nil
+      return mapping[try MappingKey(element)] != nil
     default:
       guard isIterable else { throw .evaluation("'in' cannot search a \(typeName)") }
       for value in try elements() where try value.equals(element, budget) { return true }
@@ -79,7 +79,7 @@ extension Mapping {
   func equals(_ other: Mapping, _ budget: TemplateBudget) throws(TemplateProblem) -> Bool {
     guard keys.count == other.keys.count else { return false }
     for (key, value) in zip(keys, values) {
-      guard let match = other[try Key(key)], try value.equals(match, budget) else { return false }
+      guard let match = other[try MappingKey(key)], try value.equals(match, budget) else { return false }
     }
     return true
   }
@@ -165,7 +165,9 @@ extension Arithmetic {
     return self == .modulo ? remainder : ((left - remainder) / right).rounded()
   }
 
-  private func joined(_ left: Value, _ right: Value, _ budget: TemplateBudget) throws(TemplateProblem) -> Value {
+  private func joined(_ left: Value, _ right: Value, _ budget: TemplateBudget) throws(TemplateProblem)
+    -> Value
+  {
     switch (left, right) {
     case (.string(let left), .string(let right)):
       try budget.spend(bytes: left.utf8.count + right.utf8.count)
@@ -180,7 +182,9 @@ extension Arithmetic {
     }
   }
 
-  private func repeated(_ left: Value, _ right: Value, _ budget: TemplateBudget) throws(TemplateProblem) -> Value {
+  private func repeated(_ left: Value, _ right: Value, _ budget: TemplateBudget) throws(TemplateProblem)
+    -> Value
+  {
     guard let count = left.integer ?? right.integer else { throw unsuitable(left, right) }
     let times = max(0, count)
     switch left.integer == nil ? left : right {
@@ -191,7 +195,9 @@ extension Arithmetic {
     }
   }
 
-  private func repeating(_ values: [Value], _ times: Int, _ budget: TemplateBudget) throws(TemplateProblem) -> [Value] {
+  private func repeating(_ values: [Value], _ times: Int, _ budget: TemplateBudget) throws(TemplateProblem)
+    -> [Value]
+  {
     try budget.spend(try checked(values.count.multipliedReportingOverflow(by: times)))
     return Array(repeatElement(values, count: times).joined())
   }

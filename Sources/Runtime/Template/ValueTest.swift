@@ -1,6 +1,7 @@
 /// The tests of Jinja (jinja.palletsprojects.com/en/stable/templates, "List of Builtin Tests").
 enum ValueTest: String, CaseIterable {
-  case boolean, callable, defined, divisibleby, escaped, even, filter, float, integer, iterable, lower, mapping, none
+  case boolean, callable, defined, divisibleby, escaped, even, filter, float, integer, iterable, lower,
+    mapping, none
   case number, odd, sameas, sequence, string, test, undefined, upper, `in`, `true`, `false`
   case eq, ne, lt, le, gt, ge
 
@@ -23,7 +24,9 @@ enum ValueTest: String, CaseIterable {
     }
   }
 
-  func holds(for value: Value, _ arguments: CallArguments, _ budget: TemplateBudget) throws(TemplateProblem) -> Bool {
+  func holds(for value: Value, _ arguments: CallArguments, _ budget: TemplateBudget) throws(TemplateProblem)
+    -> Bool
+  {
     let name = "the test '\(rawValue)'"
     guard takesArgument else {
       _ = try arguments.bound(to: name)
@@ -34,7 +37,9 @@ enum ValueTest: String, CaseIterable {
     return try holds(for: value, argument, budget)
   }
 
-  private func holds(for value: Value, _ argument: Value, _ budget: TemplateBudget) throws(TemplateProblem) -> Bool {
+  private func holds(for value: Value, _ argument: Value, _ budget: TemplateBudget) throws(TemplateProblem)
+    -> Bool
+  {
     switch self {
     case .divisibleby: return try value.isDivisible(by: argument)
     case .sameas: return try value.isSame(as: argument, budget)
@@ -59,7 +64,7 @@ enum ValueTest: String, CaseIterable {
       return try rest.equals(.integer(1), budget)
     case .lower: return try Printer.text(value, budget).isCase(upper: false)
     case .upper: return try Printer.text(value, budget).isCase(upper: true)
-    case .filter: return Filter(name: try value.requireText("the test 'filter'").string) != nil
+    case .filter: return TemplateFilter(name: try value.requireText("the test 'filter'").string) != nil
     case .test: return ValueTest(name: try value.requireText("the test 'test'").string) != nil
     default: return holds(for: value)
     }
@@ -68,9 +73,12 @@ enum ValueTest: String, CaseIterable {
   /// Tests of the kind of a value.
   private func holds(for value: Value) -> Bool {
     switch (self, value) {
-    case (.boolean, .bool), (.integer, .integer), (.float, .float), (.string, .string), (.mapping, .dictionary),
-      (.number, .bool), (.number, .integer), (.number, .float), (.callable, .function), (.callable, .undefined),
-      (.sequence, .undefined), (.sequence, .string), (.sequence, .list), (.sequence, .tuple), (.sequence, .dictionary),
+    case (.boolean, .bool), (.integer, .integer), (.float, .float), (.string, .string),
+      (.mapping, .dictionary),
+      (.number, .bool), (.number, .integer), (.number, .float), (.callable, .function),
+      (.callable, .undefined),
+      (.sequence, .undefined), (.sequence, .string), (.sequence, .list), (.sequence, .tuple),
+      (.sequence, .dictionary),
       (.sequence, .range):
       true
     case (.true, .bool(let bool)): bool

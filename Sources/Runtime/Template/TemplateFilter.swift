@@ -1,13 +1,16 @@
 /// The filters of Jinja that templates can use
 /// (jinja.palletsprojects.com/en/stable/templates, "List of Builtin Filters").
-enum Filter: String, CaseIterable {
-  case abs, attr, batch, capitalize, center, `default`, dictsort, escape, first, float, forceescape, format, indent
-  case int, items, join, last, length, list, lower, map, max, min, reject, rejectattr, replace, reverse, round, safe
+enum TemplateFilter: String, CaseIterable {
+  case abs, attr, batch, capitalize, center, `default`, dictsort, escape, first, float, forceescape, format,
+    indent
+  case int, items, join, last, length, list, lower, map, max, min, reject, rejectattr, replace, reverse,
+    round, safe
   case select, selectattr, slice, sort, string, sum, title, tojson, trim, truncate, unique, upper, wordcount
 
   /// Filters that Jinja has beyond these.
   static let unsupported: Set<String> = [
-    "filesizeformat", "groupby", "pprint", "random", "striptags", "urlencode", "urlize", "wordwrap", "xmlattr",
+    "filesizeformat", "groupby", "pprint", "random", "striptags", "urlencode", "urlize", "wordwrap",
+    "xmlattr",
   ]
 
   init?(name: String) {
@@ -22,7 +25,7 @@ enum Filter: String, CaseIterable {
 
 /// Applies one filter.
 struct FilterCall {
-  let filter: Filter
+  let filter: TemplateFilter
   let input: Value
   let arguments: CallArguments
   let budget: TemplateBudget
@@ -33,7 +36,8 @@ struct FilterCall {
     try budget.spend()
     switch filter {
     case .default: return try defaulted()
-    case .safe, .escape, .forceescape, .string, .lower, .upper, .capitalize, .title, .trim, .center, .replace, .indent,
+    case .safe, .escape, .forceescape, .string, .lower, .upper, .capitalize, .title, .trim, .center, .replace,
+      .indent,
       .truncate, .format, .tojson, .wordcount, .length:
       return try textFilter()
     case .abs, .int, .float, .round: return try numberFilter()
@@ -65,14 +69,18 @@ extension FilterCall {
     case .map: return try .generator(try mapped())
     case .select, .reject: return try .generator(try selected(attribute: nil, arguments.positional[...]))
     default:
-      guard let attribute = arguments.positional.first else { throw .evaluation("\(name) needs an attribute") }
+      guard let attribute = arguments.positional.first else {
+        throw .evaluation("\(name) needs an attribute")
+      }
       return try .generator(try selected(attribute: attribute, arguments.positional.dropFirst()))
     }
   }
 
   private func mapped() throws(TemplateProblem) -> [Value] {
     var result: [Value] = []
-    if arguments.positional.isEmpty, let attribute = arguments.keywords.first(where: { $0.name == "attribute" }) {
+    if arguments.positional.isEmpty,
+      let attribute = arguments.keywords.first(where: { $0.name == "attribute" })
+    {
       let path = try AttributePath(attribute.value)
       let fallback = arguments.keywords.first { $0.name == "default" }?.value
       for element in try elements() { result.append(try path.value(of: element, default: fallback, budget)) }
@@ -81,10 +89,11 @@ extension FilterCall {
     guard case .string(let filterName)? = arguments.positional.first else {
       throw .evaluation("\(name) needs a filter or an attribute")
     }
-    guard let filter = Filter(name: filterName.string) else {
+    guard let filter = TemplateFilter(name: filterName.string) else {
       throw .unsupported("the filter '\(filterName.string)'")
     }
-    let rest = CallArguments(positional: Array(arguments.positional.dropFirst()), keywords: arguments.keywords)
+    let rest = CallArguments(
+      positional: Array(arguments.positional.dropFirst()), keywords: arguments.keywords)
     for element in try elements() {
       result.append(try FilterCall(filter: filter, input: element, arguments: rest, budget: budget).value())
     }
@@ -127,7 +136,9 @@ struct AttributePath {
     }
   }
 
-  func value(of element: Value, default fallback: Value?, _ budget: TemplateBudget) throws(TemplateProblem) -> Value {
+  func value(of element: Value, default fallback: Value?, _ budget: TemplateBudget) throws(TemplateProblem)
+    -> Value
+  {
     var value = element
     for part in parts {
       value = try value.item(part, budget)
@@ -156,7 +167,9 @@ extension FilterCall {
       guard integer != .min else { throw .evaluation("a number is too large for 64 bits") }
       return .integer(Swift.abs(integer))
     }
-    guard let number = input.number else { throw .evaluation("\(name) needs a number, not a \(input.typeName)") }
+    guard let number = input.number else {
+      throw .evaluation("\(name) needs a number, not a \(input.typeName)")
+    }
     return .float(number.magnitude)
   }
 
@@ -166,7 +179,9 @@ extension FilterCall {
     let base = try values[1]?.requireInteger(name) ?? 10
     guard (2...36).contains(base) else { throw .unsupported("the base \(base)") }
     if case .string(let text) = input, let integer = Self.integer(text, base) { return .integer(integer) }
-    if let float = float(input), let integer = Int(exactly: float.rounded(.towardZero)) { return .integer(integer) }
+    if let float = float(input), let integer = Int(exactly: float.rounded(.towardZero)) {
+      return .integer(integer)
+    }
     return values[0] ?? .integer(0)
   }
 
@@ -181,7 +196,8 @@ extension FilterCall {
   private static func plain(_ text: Text) -> String {
     var result: [UInt8] = []
     for (index, byte) in text.utf8.enumerated() {
-      let isBetween = index > 0 && text.utf8.indices.contains(index + 1)
+      let isBetween =
+        index > 0 && text.utf8.indices.contains(index + 1)
         && [index - 1, index + 1].allSatisfy { Unicode.Scalar(text.utf8[$0]).properties.numericType != nil }
       if byte != UInt8(ascii: "_") || !isBetween { result.append(byte) }
     }
@@ -198,10 +214,14 @@ extension FilterCall {
     let values = try arguments.bound("precision", "method", to: name)
     let precision = try values[0]?.requireInteger(name) ?? 0
     let method = try values[1]?.requireText(name).string ?? "common"
-    guard let number = input.number else { throw .evaluation("\(name) needs a number, not a \(input.typeName)") }
+    guard let number = input.number else {
+      throw .evaluation("\(name) needs a number, not a \(input.typeName)")
+    }
     guard (0...300).contains(precision) else { throw .unsupported("rounding to \(precision) digits") }
     if method == "common" { return rounded(number, precision) }
-    guard method == "ceil" || method == "floor" else { throw .evaluation("\(name) has no method '\(method)'") }
+    guard method == "ceil" || method == "floor" else {
+      throw .evaluation("\(name) has no method '\(method)'")
+    }
     let scale = (0..<precision).reduce(1.0) { product, _ in product * 10 }
     let scaled = number * scale
     return .float((method == "ceil" ? scaled.rounded(.up) : scaled.rounded(.down)) / scale)

@@ -1,5 +1,5 @@
 /// Something that a template can call.
-enum Function {
+enum TemplateFunction {
   case builtin(Builtin)
   /// A method of a string, list, dictionary or loop, with the value it belongs to.
   case method(BoundMethod)
