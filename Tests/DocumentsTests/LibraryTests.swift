@@ -124,6 +124,30 @@ import Testing
     #expect(try report.collection.passageCount() == 20)
   }
 
+  @Test func anIndexOfAKilledProcessOpensAndGoesOn() throws {
+    let filler = String(repeating: "Words that fill the file. ", count: 25_000)
+    for number in 0..<20 { try folder.write("d/\(number).txt", "File \(number). " + filler) }
+    var copies: [String] = []
+    let library = try DocumentLibrary(path: index)
+    // The files of an index in use are what a process that is killed leaves behind.
+    let whole = try library.add(paths: [folder.file("d")]) { progress in
+      guard [0, 1, 8, 19].contains(progress.filesDone) else { return }
+      let copy = folder.file("copy\(progress.filesDone).sqlite")
+      for suffix in ["", "-wal"] {
+        try? FileManager.default.copyItem(atPath: index + suffix, toPath: copy + suffix)
+      }
+      copies.append(copy)
+    }
+    for copy in copies {
+      let library = try DocumentLibrary(path: copy)
+      let report = try library.add(paths: [folder.file("d")])
+      #expect(!library.wasRebuilt)
+      #expect(report.added + report.unchanged == 20)
+      #expect(try report.collection.allPassages().map(\.text) == whole.collection.allPassages().map(\.text))
+      try library.close()
+    }
+  }
+
   @Test func progressCountsFilesAndBytes() throws {
     try folder.write("d/a.txt", "12345")
     try folder.write("d/b.txt", "123")

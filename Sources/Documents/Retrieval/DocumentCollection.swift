@@ -74,14 +74,15 @@ public struct DocumentCollection: Sendable {
     return scored.sorted { $0.passage.score > $1.passage.score }
   }
 
-  /// The best `count` passages in order, with their scores.
+  /// The best `count` passages in order, with their scores; the first ones if there is no ranking.
   private func candidates(_ query: SearchQuery, count: Int, in db: Database) throws -> [Passage] {
     let table = Schema.fullText(id)
+    let ranking = "AND rank MATCH 'bm25(\(Self.titleWeight), 1.0)' ORDER BY rank"
     let ranked = try Row.fetchAll(
       db,
       sql: """
-        SELECT rowid, rank FROM \(table)
-        WHERE \(table) MATCH ? AND rank MATCH 'bm25(\(Self.titleWeight), 1.0)' ORDER BY rank LIMIT ?
+        SELECT rowid, \(query.isRanked ? "rank" : "0.0 AS rank") FROM \(table)
+        WHERE \(table) MATCH ? \(query.isRanked ? ranking : "") LIMIT ?
         """, arguments: [query.match, count])
     let byID = try db.cachedStatement(sql: Passage.selection + " WHERE chunks.id = ?")
     return try ranked.compactMap { row in

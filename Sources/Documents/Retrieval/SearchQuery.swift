@@ -17,6 +17,8 @@ struct SearchQuery {
     let tokens: [String]
     /// Passages of the collection that hold it.
     let documentCount: Int
+    /// Whether it says nothing of the subject and others do.
+    let isLeftOut: Bool
   }
 
   /// The words that are looked up; empty if the collection holds none of the question's.
@@ -25,49 +27,60 @@ struct SearchQuery {
   let sequence: [Term]
   /// Passages of the collection.
   let passageCount: Int
+  /// Whether matches are to be ranked: not if nearly every passage matches, and none for a reason.
+  let isRanked: Bool
 
   /// Words looked at; a pasted text may hold more.
   static let maximumWords = 512
   /// Words looked up: the rarest.
   static let maximumTerms = 32
-  /// A word that more passages hold is left out if rarer ones remain: ranking takes time for each.
-  static let commonCount = 1_000
-  /// And a word is only common if this share of all passages holds it.
-  static let commonShare = 0.25
+  /// Occurrences that the words looked up may have together: ranking takes time for each.
+  static let maximumOccurrences = 16_000
 
   /// - Complexity: O(question), and for each word a walk over the passages that hold it.
   init(_ question: String, collection: Int64, in db: Database) throws {
     let tokenizer = try db.makeTokenizer(Schema.tokenizer)
     let count = try db.cachedStatement(
       sql: "SELECT doc FROM \(Schema.terms(collection)) WHERE term = ?")
-    var sequence: [Term] = []
-    var counts: [String: Int] = [:]
-    for word in Self.words(question) {
-      let tokens = try tokenizer.tokenize(query: word).map(\.token)
-      guard let first = tokens.first else { continue }
-      let documents = try counts[first] ?? Int.fetchOne(count, arguments: [first]) ?? 0
-      counts[first] = documents
-      if documents > 0 { sequence.append(Term(word: word, tokens: tokens, documentCount: documents)) }
-    }
-    self.sequence = sequence
     passageCount =
       try Int.fetchOne(db, sql: "SELECT count(*) FROM \(Schema.fullText(collection))_docsize") ?? 0
-    terms = Self.lookedUp(sequence, total: passageCount)
+    let words = Self.words(question)
+    let isTelling = words.contains { !StopWords.contains($0) }
+    isRanked = isTelling || passageCount <= Self.maximumOccurrences
+    var sequence: [Term] = []
+    var counts: [String: Int] = [:]
+    for word in words {
+      let tokens = try tokenizer.tokenize(query: word).map(\.token)
+      guard let first = tokens.first else { continue }
+      let isStopWord = StopWords.contains(word)
+      // Counting a stop word takes longer than all else; that every passage holds it is near enough.
+      let isAssumed = isStopWord && (isTelling || !isRanked)
+      let documents =
+        try isAssumed ? passageCount : counts[first] ?? Int.fetchOne(count, arguments: [first]) ?? 0
+      if !isAssumed { counts[first] = documents }
+      guard documents > 0 else { continue }
+      sequence.append(
+        Term(
+          word: word, tokens: tokens, documentCount: documents, isLeftOut: isStopWord && isTelling))
+    }
+    self.sequence = sequence
+    terms = Self.lookedUp(sequence, maximumOccurrences: isRanked ? Self.maximumOccurrences : Int.max)
   }
 
-  /// Each word once, without those that say little if others remain, at most the rarest 32.
-  private static func lookedUp(_ sequence: [Term], total: Int) -> [Term] {
+  /// Each telling word once, the rarest first until the limits are reached, in the question's order.
+  private static func lookedUp(_ sequence: [Term], maximumOccurrences: Int) -> [Term] {
     var seen: Set<[String]> = []
-    let distinct = sequence.filter { seen.insert($0.tokens).inserted }
-    let limit = max(commonCount, Int(commonShare * Double(total)))
-    let telling = ifAny(distinct.filter { !StopWords.contains($0.word) }, else: distinct)
-    let kept = ifAny(telling.filter { $0.documentCount <= limit }, else: telling)
-    guard kept.count > maximumTerms else { return kept }
-    let threshold = kept.map(\.documentCount).sorted()[maximumTerms - 1]
-    return Array(kept.filter { $0.documentCount <= threshold }.prefix(maximumTerms))
+    let distinct = sequence.filter { !$0.isLeftOut && seen.insert($0.tokens).inserted }
+    let byRarity = distinct.indices.sorted { distinct[$0].documentCount < distinct[$1].documentCount }
+    var kept: [Int] = []
+    var occurrences = 0
+    for index in byRarity.prefix(maximumTerms) {
+      occurrences += distinct[index].documentCount
+      if occurrences > maximumOccurrences, !kept.isEmpty { break }
+      kept.append(index)
+    }
+    return kept.sorted().map { distinct[$0] }
   }
-
-  private static func ifAny(_ terms: [Term], else others: [Term]) -> [Term] { terms.isEmpty ? others : terms }
 
   /// How much it tells that a passage holds a word: BM25's inverse document frequency, kept above 0.
   func rarity(_ term: Term) -> Double {

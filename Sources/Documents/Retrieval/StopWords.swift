@@ -1,7 +1,7 @@
 /// Words of English questions that say nothing of their subject.
 ///
 /// A word such as "which" is rare in documents, and so weighs much where it happens to occur.
-/// Other languages have only the rule that drops very common words.
+/// In other languages only the limits of `SearchQuery` drop common words.
 enum StopWords {
   private static let words = Set(
     """
