@@ -103,7 +103,7 @@ struct Indexer {
   private var changedBytes = 0
   private var current: Set<String> = []
 
-  /// Bytes of text that a transaction gathers: a commit costs as much as indexing some 10 KB.
+  /// Bytes of text that a transaction gathers, so that many small files do not cost a commit each.
   private static let transactionBytes = 4 << 20
 
   init(library: DocumentLibrary, collection: DocumentCollection, known: [String: StoredFile]) {

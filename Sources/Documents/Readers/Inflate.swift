@@ -4,7 +4,7 @@ import CZlib
 enum Inflate {
   /// Output that a file may take however small it is, in bytes.
   static let freeBytes = 16 << 20
-  /// Output beyond `freeBytes` that a byte of input may take; XML compresses 10 to 60 times.
+  /// Output beyond `freeBytes` that a byte of input may take; deflate itself reaches 1,032.
   static let maximumRatio = 200
   /// Output that no file may exceed, in bytes.
   static let maximumBytes = 256 << 20

@@ -5,7 +5,8 @@ public struct DocumentCollection: Sendable {
   let library: DocumentLibrary
   let id: Int64
 
-  /// How much a match in titles and headings counts against one in the text; measured.
+  /// How much a match in titles and headings counts against one in the text: less, for a
+  /// section's own heading is in its text too. A choice, not yet measured.
   static let titleWeight = 0.6
 
   /// The number of passages.
