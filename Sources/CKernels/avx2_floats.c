@@ -11,7 +11,6 @@
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 
 #define INLINE static inline __attribute__((always_inline))
-#define ROWS 4
 #define PANEL_ROWS 8
 #define TOKENS 8
 
@@ -53,33 +52,24 @@ INLINE float sum_of(__m256 v) {
 
 // MARK: One token
 
-INLINE void dot_some(format f, const uint8_t *w, size_t row_bytes, size_t rows, size_t n,
-                     const float *x, float *out) {
-    __m256 even[ROWS], odd[ROWS];
-    for (size_t r = 0; r < rows; r++) even[r] = odd[r] = _mm256_setzero_ps();
+INLINE float dot_row(format f, const uint8_t *row, size_t n, const float *x) {
+    __m256 total[4];
+    for (int j = 0; j < 4; j++) total[j] = _mm256_setzero_ps();
     size_t i = 0;
-    for (; i + 16 <= n; i += 16) {
-        __m256 first = _mm256_loadu_ps(x + i), second = _mm256_loadu_ps(x + i + 8);
-#pragma clang loop unroll(full)
-        for (size_t r = 0; r < rows; r++) {
-            const uint8_t *at = w + r * row_bytes + i * f.bytes;
-            even[r] = _mm256_fmadd_ps(f.load8(at), first, even[r]);
-            odd[r] = _mm256_fmadd_ps(f.load8(at + 8 * f.bytes), second, odd[r]);
+    for (; i + 32 <= n; i += 32) {
+        for (size_t j = 0; j < 4; j++) {
+            __m256 w = f.load8(row + (i + 8 * j) * f.bytes);
+            total[j] = _mm256_fmadd_ps(w, _mm256_loadu_ps(x + i + 8 * j), total[j]);
         }
     }
-    for (size_t r = 0; r < rows; r++) {
-        float total = sum_of(_mm256_add_ps(even[r], odd[r]));
-        for (size_t j = i; j < n; j++) total += f.load1(w + r * row_bytes + j * f.bytes) * x[j];
-        out[r] = total;
-    }
+    float sum = sum_of(_mm256_add_ps(_mm256_add_ps(total[0], total[1]), _mm256_add_ps(total[2], total[3])));
+    for (; i < n; i++) sum += f.load1(row + i * f.bytes) * x[i];
+    return sum;
 }
 
 INLINE void dot(format f, const void *weights, size_t row_bytes, size_t rows, size_t n,
                 const duet_activations *a, float *out) {
-    const uint8_t *w = weights;
-    size_t r = 0;
-    for (; r + ROWS <= rows; r += ROWS) dot_some(f, w + r * row_bytes, row_bytes, ROWS, n, a->x, out + r);
-    for (; r < rows; r++) dot_some(f, w + r * row_bytes, row_bytes, 1, n, a->x, out + r);
+    for (size_t r = 0; r < rows; r++) out[r] = dot_row(f, (const uint8_t *)weights + r * row_bytes, n, a->x);
 }
 
 // MARK: Many tokens. Panel: [n][PANEL_ROWS] floats

@@ -18,8 +18,10 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-// Rows that share one load of the activations.
-#define ROWS 4
+// Bytes of the file that are fetched ahead of use. One row after the other, so that the addresses
+// run on without a gap: taking four rows at a time saves loads of the activations but loses the
+// hardware's own prefetching (Q8_0 from memory: 5.3 GB/s a core, against 21).
+#define AHEAD 4096
 // Rows and tokens that a panel is multiplied by at a time.
 #define PANEL_ROWS 8
 #define TOKENS 4
@@ -48,41 +50,32 @@ INLINE float sum_of(__m256 products, __m128 minima) {
     return _mm_cvtss_f32(_mm_add_ss(one, _mm_add_ss(high, _mm_movehdup_ps(high))));
 }
 
-INLINE void dot_some(format f, const uint8_t *w, size_t row_bytes, size_t rows, size_t n,
-                     const duet_activations *a, float *out) {
-    __m256 products[ROWS];
-    __m128 minima[ROWS];
-    float weights[ROWS][8][4];
-    for (size_t r = 0; r < rows; r++) products[r] = _mm256_setzero_ps(), minima[r] = _mm_setzero_ps();
+INLINE float dot_row(format f, const uint8_t *row, size_t n, const duet_activations *a) {
+    __m256 products = _mm256_setzero_ps();
+    __m128 minima = _mm_setzero_ps();
+    float weights[8][4];
     for (size_t block = 0; block < n / (DUET_RUN * f.runs); block++) {
-        const uint8_t *at = w + block * f.bytes;
-        if (f.runs > 1)
-            for (size_t r = 0; r < rows; r++) f.prepare(at + r * row_bytes, weights[r]);
+        const uint8_t *at = row + block * f.bytes;
+        for (size_t line = 0; line < f.bytes; line += 64) _mm_prefetch(at + AHEAD + line, _MM_HINT_T0);
+        if (f.runs > 1) f.prepare(at, weights);
 #pragma clang loop unroll(full)
         for (size_t run = 0; run < f.runs; run++) {
             size_t index = block * f.runs + run;
             __m256i q = _mm256_loadu_si256((const __m256i *)(a->q + DUET_RUN * index));
-            __m128 scale = _mm_loadu_ps(a->scales[index].scale);
-#pragma clang loop unroll(full)
-            for (size_t r = 0; r < rows; r++) {
-                __m128 weight = f.runs > 1 ? _mm_loadu_ps(weights[r][run]) : f.weight(at + r * row_bytes);
-                __m256i sums = eight_sums(f.quants(at + r * row_bytes, run), q, f.is_signed);
-                __m128 p = _mm_mul_ps(weight, scale);
-                products[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums), spread_halves(p), products[r]);
-                minima[r] = _mm_add_ps(minima[r], p);
-            }
+            __m128 weight = f.runs > 1 ? _mm_loadu_ps(weights[run]) : f.weight(at);
+            __m128 p = _mm_mul_ps(weight, _mm_loadu_ps(a->scales[index].scale));
+            __m256i sums = eight_sums(f.quants(at, run), q, f.is_signed);
+            products = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums), spread_halves(p), products);
+            minima = _mm_add_ps(minima, p);
         }
     }
     // Lanes 0 and 1 of the minima hold sums of scales, which nobody wants.
-    for (size_t r = 0; r < rows; r++) out[r] = sum_of(products[r], minima[r]);
+    return sum_of(products, minima);
 }
 
 INLINE void dot(format f, const void *weights, size_t row_bytes, size_t rows, size_t n,
                 const duet_activations *a, float *out) {
-    const uint8_t *w = weights;
-    size_t r = 0;
-    for (; r + ROWS <= rows; r += ROWS) dot_some(f, w + r * row_bytes, row_bytes, ROWS, n, a, out + r);
-    for (; r < rows; r++) dot_some(f, w + r * row_bytes, row_bytes, 1, n, a, out + r);
+    for (size_t r = 0; r < rows; r++) out[r] = dot_row(f, (const uint8_t *)weights + r * row_bytes, n, a);
 }
 
 // MARK: Many tokens

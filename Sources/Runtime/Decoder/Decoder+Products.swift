@@ -46,10 +46,9 @@ extension Decoder {
     }
   }
 
-  /// A multiple of four rows, which the kernels take at a time, and few enough chunks for the pool.
+  /// Some microseconds' worth of rows, and few enough chunks for the pool.
   private static func directRows(_ matrix: Matrix) -> Int {
-    let rows = max(4, chunkBytes / max(1, matrix.rowBytes) / 4 * 4)
-    return max(rows, matrix.rows / (ThreadPool.maximumChunks / 4) + 4)
+    max(1, chunkBytes / max(1, matrix.rowBytes), matrix.rows / (ThreadPool.maximumChunks / 4) + 1)
   }
 
   private func multiply(
