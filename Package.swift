@@ -46,10 +46,11 @@ let package = Package(
       path: "Sources/Router",
       swiftSettings: strict
     ),
+    .target(name: "DuetTerminal", path: "Sources/Terminal", swiftSettings: strict),
     .executableTarget(
       name: "duet",
       dependencies: [
-        "DuetRuntime", "DuetDocuments", "DuetRouter",
+        "DuetRuntime", "DuetDocuments", "DuetRouter", "DuetTerminal",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict
@@ -68,6 +69,7 @@ let package = Package(
     .testTarget(
       name: "DocumentsTests", dependencies: ["DuetDocuments"],
       resources: [.copy("Fixtures")], swiftSettings: strict),
+    .testTarget(name: "TerminalTests", dependencies: ["DuetTerminal"], swiftSettings: strict),
     .testTarget(name: "RouterTests", dependencies: ["DuetRouter"], swiftSettings: strict),
     .testTarget(
       name: "GoldenTests", dependencies: ["DuetRuntime", "DuetRouter"],

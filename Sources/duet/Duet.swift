@@ -1,29 +1,88 @@
 import ArgumentParser
-import DuetRuntime
+import DuetTerminal
+import Foundation
 
 @main
 struct Duet: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "duet",
-    abstract: "Chat with documents, offline, on a machine without a GPU.", subcommands: [Try.self])
-}
+    abstract: "Chat with documents, offline, on a machine without a GPU.",
+    discussion: """
+      Examples:
+        duet chat "What is the capital of France?"
+        duet chat --doc notes/ "When does the lease end?"
+        duet doctor
 
-struct Try: AsyncParsableCommand {
-  @Argument var model: String
-  @Argument var prompt: String
-  @Option var system: String?
-  func run() async throws {
-    let model = try Model(path: model)
-    let engine = Engine(model)
-    let session = Session(engine, system: system)
-    for try await event in session.events(replyingTo: prompt) {
-      switch event {
-      case .text(let text): print(text, terminator: "")
-      default: print(event)
-      }
+      Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted by Ctrl-C.
+      """,
+    version: "duet 0.1.0",
+    subcommands: [
+      ChatCommand.self, InspectCommand.self, TokenizeCommand.self, PerplexityCommand.self, BenchCommand.self,
+      DoctorCommand.self,
+    ])
+
+  static func main() async {
+    Signals.install()
+    let task = Task { await outcome(Array(CommandLine.arguments.dropFirst())) }
+    Signals.onInterrupt {
+      // The second Ctrl-C does not wait for the work to stop.
+      Signals.onInterrupt(nil)
+      task.cancel()
     }
-    print("")
-    let result = try await engine.benchmark(BenchmarkOptions())
-    print(result, result.bandwidthFraction ?? 0)
+    Foundation.exit(await task.value)
+  }
+
+  /// Runs the command and gives the exit code.
+  private static func outcome(_ arguments: [String]) async -> Int32 {
+    do {
+      var command = try parseAsRoot(arguments)
+      if var command = command as? any AsyncParsableCommand {
+        try await command.run()
+      } else {
+        try command.run()
+      }
+      return Task.isCancelled ? 130 : 0
+    } catch {
+      return report(error, arguments)
+    }
+  }
+
+  private static func report(_ error: any Error, _ arguments: [String]) -> Int32 {
+    if error is CancellationError || Task.isCancelled { return 130 }
+    let code = exitCode(for: error)
+    switch code {
+    case .success:  // help, the version, a completion script
+      try? StandardStream.output.write(fullMessage(for: error) + "\n")
+      return 0
+    case .validationFailure:
+      let help =
+        (["duet"]
+        + arguments.prefix(1).filter { name in
+          configuration.subcommands.contains { $0._commandName == name }
+        } + ["--help"]).joined(separator: " ")
+      warn("\(oneLine(message(for: error))); see \(help)")
+      return 2
+    default:
+      if !(error is ExitCode) { warn(oneLine(describe(error))) }
+      return 1
+    }
+  }
+
+  /// What is wrong, as the error itself says it.
+  private static func describe(_ error: any Error) -> String {
+    type(of: error) is NSError.Type ? problem(error) : "\(error)"
+  }
+
+  private static func oneLine(_ text: String) -> String {
+    var line = text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
+      .joined(separator: " ")
+    if line.hasSuffix(".") { line.removeLast() }
+    return line
   }
 }
+
+/// Says something on standard error.
+func warn(_ text: String) { try? StandardStream.errors.write("duet: \(printable(text))\n") }
+
+/// Prints a line.
+func say(_ text: String = "") throws { try StandardStream.output.write(text + "\n") }

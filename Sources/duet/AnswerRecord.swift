@@ -1,0 +1,52 @@
+import DuetRouter
+import DuetRuntime
+
+/// An answer as `duet chat --json` prints it.
+struct AnswerRecord: Encodable {
+  struct SourceRecord: Encodable {
+    let number: Int
+    let location: String
+    let title: String
+    let text: String
+  }
+  struct UsageRecord: Encodable {
+    let promptTokens: Int
+    let cachedTokens: Int
+    let completionTokens: Int
+  }
+  struct TimingsRecord: Encodable {
+    let loadS: Double
+    let firstTokenS: Double
+    let prefillS: Double
+    let decodeS: Double
+    let totalS: Double
+  }
+
+  let model: String
+  let text: String
+  let route: String
+  let reason: String
+  let score: Nullable<Double>
+  let sources: [SourceRecord]
+  let usage: UsageRecord
+  let timings: TimingsRecord
+  let finish: String
+
+  init(_ reply: Reply, model: String, loadSeconds: Double, totalSeconds: Double) {
+    self.model = model
+    text = reply.text
+    route = reply.route.rawValue
+    reason = reply.reason
+    score = Nullable(finite: reply.score)
+    sources = reply.sources.map {
+      SourceRecord(number: $0.number, location: $0.location, title: $0.title, text: $0.text)
+    }
+    usage = UsageRecord(
+      promptTokens: reply.usage.promptTokens, cachedTokens: reply.usage.cachedTokens,
+      completionTokens: reply.usage.completionTokens)
+    timings = TimingsRecord(
+      loadS: loadSeconds, firstTokenS: reply.timings.firstToken, prefillS: reply.timings.prefill,
+      decodeS: reply.timings.decode, totalS: totalSeconds)
+    finish = reply.finish.rawValue
+  }
+}

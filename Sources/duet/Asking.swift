@@ -1,0 +1,111 @@
+import DuetRouter
+import DuetRuntime
+import DuetTerminal
+import Foundation
+
+/// Asks a chat and shows what comes.
+struct Asking: Sendable {
+  let chat: Chat
+  let model: Model
+  let options: GenerationOptions
+  /// Seconds that the model took to load.
+  let loadSeconds: Double
+  let isVerbose: Bool
+
+  private var style: Style { Style(.output) }
+  private var notes: Style { Style(.errors) }
+
+  /// Gives one answer and ends.
+  func once(_ question: String, json: Bool) async throws {
+    let start = ContinuousClock.now
+    let reply = try await ask(question, isStreamed: !json)
+    guard let reply else { throw CancellationError() }
+    if json {
+      let total = (ContinuousClock.now - start) / .seconds(1)
+      try printJSON(AnswerRecord(reply, model: model.name, loadSeconds: loadSeconds, totalSeconds: total))
+    }
+  }
+
+  /// Asks and shows the answer as it comes.
+  ///
+  /// - Returns: the whole answer; nil when it was interrupted.
+  func ask(_ question: String, isStreamed: Bool = true) async throws -> Reply? {
+    let bar = Progress("reading", unit: "tokens")
+    defer { bar.clear() }
+    let shown = Shown()
+    do {
+      for try await event in chat.ask(question, options) {
+        switch event {
+        case .prefill(let done, let total): bar.update(done, of: total)
+        case .routed(let route, let reason, let context):
+          if isVerbose { note("route \(route.rawValue): \(reason), \(context.count) passages") }
+        case .droppedTurns(let count):
+          bar.clear()
+          note(
+            count == 1
+              ? "(the oldest turn no longer fits and was left out)"
+              : "(the \(count) oldest turns no longer fit and were left out)")
+        case .text(let text):
+          bar.clear()
+          if isStreamed { try shown.write(text) }
+        case .finished(let reply):
+          bar.clear()
+          if isStreamed { try show(reply, shown) }
+          return reply
+        }
+      }
+    } catch {
+      bar.clear()
+      if isStreamed { try shown.endLine() }
+      if error is CancellationError || Task.isCancelled { return nil }
+      throw error
+    }
+    if isStreamed { try shown.endLine() }
+    return nil
+  }
+
+  private func show(_ reply: Reply, _ shown: Shown) throws {
+    try shown.endLine()
+    if !reply.sources.isEmpty {
+      try say(style.dim("Sources:"))
+      for source in reply.sources { try say(style.dim(printable("[\(source.number)] \(source.location)"))) }
+    }
+    if reply.finish == .maxTokens {
+      note("(ended at \(options.maxTokens) tokens; raise --max-tokens for more)")
+    }
+    if reply.finish == .contextFull { note("(ended because the context is full; raise --context for more)") }
+    if isVerbose { note(summary(reply)) }
+  }
+
+  private func summary(_ reply: Reply) -> String {
+    let usage = reply.usage, timings = reply.timings
+    let read = Double(usage.promptTokens - usage.cachedTokens) / max(timings.prefill, 1e-9)
+    let written = Double(max(0, usage.completionTokens - 1)) / max(timings.decode, 1e-9)
+    let seed = options.sampling.temperature > 0 ? ", seed \(options.sampling.seed)" : ""
+    return "\(usage.promptTokens) prompt tokens (\(usage.cachedTokens) cached) at \(Figures.short(read))/s, "
+      + "\(usage.completionTokens) answer tokens at \(Figures.short(written))/s, "
+      + "first after \(Figures.short(timings.firstToken)) s, \(reply.finish.rawValue)\(seed)"
+  }
+
+  private func note(_ text: String) {
+    try? StandardStream.errors.write(notes.dim(printable(text)) + "\n")
+  }
+}
+
+/// What of an answer is on the screen.
+private final class Shown {
+  private var isLineOpen = false
+  private let isTerminal = StandardStream.output.isTerminal
+
+  func write(_ text: String) throws {
+    guard !text.isEmpty else { return }
+    // A model can be made to write what a terminal obeys.
+    try StandardStream.output.write(isTerminal ? printable(text) : text)
+    isLineOpen = text.last?.isNewline != true
+  }
+
+  func endLine() throws {
+    if isLineOpen { try say() }
+    isLineOpen = false
+  }
+}

@@ -1,0 +1,86 @@
+import ArgumentParser
+import DuetRouter
+import DuetRuntime
+import DuetTerminal
+import Foundation
+
+/// `duet chat`: one answer, or a conversation.
+struct ChatCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "chat",
+    abstract: "Ask a model, about documents if you like.",
+    discussion: """
+      With a prompt, or text on standard input, one answer is given; text on standard input is put below the \
+      prompt. Otherwise a conversation starts, in which /help lists the commands.
+
+      Examples:
+        duet chat
+        duet chat "Write a haiku about rivers."
+        duet chat --doc notes/ --doc report.pdf "When does the lease end?"
+        git diff | duet chat "Summarise these changes."
+        duet chat --json "What is 2+2?" | jq -r .text
+      """)
+
+  @Argument(help: "The question; without one, a conversation starts.")
+  var prompt: [String] = []
+  @Option(
+    name: .customLong("doc"),
+    help: ArgumentHelp("A file or folder to answer from; may be given several times.", valueName: "path"),
+    completion: .file())
+  var documents: [String] = []
+  @Option(help: ArgumentHelp("What the model is told before everything else.", valueName: "text"))
+  var system: String?
+  @Flag(help: "Print one JSON object instead of the bare answer.")
+  var json = false
+  @Flag(name: .shortAndLong, help: "Say on standard error what was chosen and how long it took.")
+  var verbose = false
+  @OptionGroup var model: ModelOption
+  @OptionGroup var engine: EngineFlags
+  @OptionGroup var answer: AnswerFlags
+
+  func validate() throws {
+    if json, prompt.isEmpty, StandardStream.input.isTerminal {
+      throw ValidationError("--json needs a prompt")
+    }
+    if documents.contains("") { throw ValidationError("--doc needs a path") }
+  }
+
+  func run() async throws {
+    let question = try question()
+    let start = ContinuousClock.now
+    let model = try model.open()
+    var options = engine.options
+    options.contextLength = answer.context.map { min($0, model.config.contextLength) }
+    if let context = answer.context, context > model.config.contextLength {
+      warn("the model's context holds \(model.config.contextLength) tokens; --context is lowered to that")
+    }
+    let engine = Engine(model, options)
+    let loading = (ContinuousClock.now - start) / .seconds(1)
+    let index = documents.isEmpty ? nil : try DocumentIndex()
+    let collection = try index?.collection(documents, isVerbose: verbose)
+    let chat = Chat(engine, system: system, documents: collection)
+    if !chat.hasTemplate { warn("\(model.name) is a base model: it continues text rather than chats") }
+    let asking = Asking(
+      chat: chat, model: model, options: answer.options, loadSeconds: loading, isVerbose: verbose)
+    if verbose {
+      warn(
+        "\(model.name), kernels \(model.kernels), threads \(engine.threads), loaded in \(Figures.short(loading)) s"
+      )
+    }
+    guard let question else {
+      return try await Conversation(asking: asking, documents: documents).run()
+    }
+    try await asking.once(question, json: json)
+  }
+
+  /// The prompt with what stands on standard input; nil where a conversation is to start.
+  private func question() throws -> String? {
+    let given = prompt.joined(separator: " ")
+    let kind = StandardStream.input.kind
+    if kind == .terminal, prompt.isEmpty { return nil }
+    let piped = kind == .file || kind == .pipe ? try Input.text(nil) : ""
+    let parts = [given, piped].filter { !$0.allSatisfy(\.isWhitespace) }
+    guard !parts.isEmpty else { throw ValidationError("the prompt is empty; give a question") }
+    return parts.joined(separator: "\n\n")
+  }
+}

@@ -1,0 +1,33 @@
+/// Why a command failed, where no module says it.
+enum CommandError: Error, CustomStringConvertible {
+  case noModel(name: String, folder: String)
+  case ambiguousModel(name: String, matches: [String])
+  case noDocuments(paths: [String])
+  case cannotRead(path: String, problem: String)
+  case cannotWrite(path: String, problem: String)
+  case notText(path: String)
+  case badToken(String, vocabulary: Int)
+  case tooFewTokens(Int)
+  case tooLong(what: String, tokens: Int, limit: Int)
+
+  var description: String {
+    switch self {
+    case .noModel(let name, let folder):
+      "there is no model \(name) in \(folder); run tools/setup --models, or give the path of a GGUF file with --model"
+    case .ambiguousModel(let name, let matches):
+      "the name \(name) fits several models: \(matches.joined(separator: ", ")); give more of it"
+    case .noDocuments(let paths):
+      "no readable documents in \(paths.joined(separator: ", ")); give files or folders of text, Markdown, HTML, DOCX or PDF"
+    case .cannotRead(let path, let problem):
+      "cannot read \(path): \(problem); check the path and its permissions"
+    case .cannotWrite(let path, let problem):
+      "cannot write \(path): \(problem); check the folder, its permissions and free space"
+    case .notText(let path): "\(path) is not text in UTF-8; convert it"
+    case .badToken(let text, let vocabulary):
+      "\(text) is no token of this model; give numbers from 0 to \(vocabulary - 1)"
+    case .tooFewTokens(let count): "the text has \(count) tokens, where at least 2 are needed; give more text"
+    case .tooLong(let what, let tokens, let limit):
+      "\(what) takes \(tokens) tokens, where the model's context holds \(limit); give less"
+    }
+  }
+}

@@ -1,0 +1,137 @@
+import DuetRouter
+import DuetRuntime
+import DuetTerminal
+import Foundation
+
+/// The conversation of `duet chat` at a terminal.
+final class Conversation {
+  private struct Turn {
+    let question: String
+    let answer: String
+    let sources: [Source]
+  }
+  private let asking: Asking
+  private var documents: [String]
+  private var turns: [Turn] = []
+  private let editor: LineEditor
+  private let style: Style
+
+  init(asking: Asking, documents: [String]) {
+    self.asking = asking
+    self.documents = documents
+    let saved = try? String(contentsOfFile: Folders.history, encoding: .utf8)
+    let stream: StandardStream = StandardStream.output.isTerminal ? .output : .errors
+    editor = LineEditor(history: History(decoding: saved ?? ""), stream: stream)
+    style = Style(stream)
+  }
+
+  /// Answers until the user leaves.
+  func run() async throws {
+    note("\(asking.model.name). /help lists the commands, Ctrl-D leaves.")
+    var wasInterrupted = false
+    while true {
+      switch editor.read(prompt: "> ") {
+      case .end: return
+      case .interrupted(let hadText):
+        if wasInterrupted && !hadText { throw CancellationError() }
+        wasInterrupted = !hadText
+        if wasInterrupted { note("Ctrl-C again leaves.") }
+      case .line(let line):
+        wasInterrupted = false
+        saveHistory()
+        if try await !respond(line) { return }
+      }
+    }
+  }
+
+  /// - Returns: whether the conversation goes on.
+  private func respond(_ line: String) async throws -> Bool {
+    let text = line.trimmingCharacters(in: .whitespacesAndNewlines)
+    if text.isEmpty { return true }
+    do {
+      if text.hasPrefix("/"), let command = ChatLine(text) { return try await perform(command) }
+      try await answer(text)
+    } catch let error as StreamError {
+      throw error
+    } catch {
+      warn("\(error)")
+    }
+    return true
+  }
+
+  private func perform(_ command: ChatLine) async throws -> Bool {
+    switch command {
+    case .help: note(ChatLine.helpText)
+    case .quit: return false
+    case .reset:
+      asking.chat.reset()
+      turns = []
+      note("The conversation starts anew.")
+    case .document(let path): try await add(path)
+    case .save(let path): try save(path)
+    case .missingPath(let name): warn("/\(name) needs a path; /help lists the commands")
+    case .unknown(let name): warn("there is no command /\(name); /help lists them")
+    }
+    return true
+  }
+
+  /// Answers; Ctrl-C ends the answer and not the program.
+  private func answer(_ question: String) async throws {
+    let asking = asking
+    let reply = try await interruptible { try await asking.ask(question) }
+    if let reply {
+      turns.append(Turn(question: question, answer: reply.text, sources: reply.sources))
+    } else {
+      let partial = asking.chat.turns.last.flatMap { $0.role == .assistant ? $0.content : nil }
+      turns.append(Turn(question: question, answer: partial ?? "", sources: []))
+      note("(interrupted)")
+    }
+  }
+
+  private func add(_ path: String) async throws {
+    let paths = documents.contains(path) ? documents : documents + [path]
+    do {
+      asking.chat.documents = try await interruptible { try DocumentIndex().collection(paths) }
+    } catch is CancellationError {
+      return note("(interrupted; \(path) was not added)")
+    }
+    documents = paths
+    note("Answers come from \(paths.joined(separator: ", ")) now.")
+  }
+
+  /// Runs `body` with Ctrl-C cancelling it alone.
+  private func interruptible<Result: Sendable>(
+    _ body: @escaping @Sendable () async throws -> Result
+  ) async throws -> Result {
+    let task = Task { try await body() }
+    let before = Signals.onInterrupt { task.cancel() }
+    defer { Signals.onInterrupt(before) }
+    return try await task.value
+  }
+
+  /// Writes the conversation as Markdown.
+  private func save(_ path: String) throws {
+    let file = try AtomicFile(path: path)
+    try file.write("# Conversation with \(asking.model.name)\n")
+    for turn in turns {
+      try file.write("\n**You:** \(turn.question)\n\n**\(asking.model.name):** \(turn.answer)\n")
+      guard !turn.sources.isEmpty else { continue }
+      try file.write("\nSources:\n\n")
+      for source in turn.sources { try file.write("- [\(source.number)] \(source.location)\n") }
+    }
+    try file.finish()
+    note("Saved \(turns.count) \(turns.count == 1 ? "turn" : "turns") to \(path).")
+  }
+
+  /// A history that cannot be saved is no reason to stop.
+  private func saveHistory() {
+    try? Folders.makeData()
+    guard let file = try? AtomicFile(path: Folders.history, isPrivate: true) else { return }
+    try? file.write(editor.history.encoded)
+    try? file.finish()
+  }
+
+  private func note(_ text: String) {
+    try? StandardStream.errors.write(Style(.errors).dim(text) + "\n")
+  }
+}

@@ -1,0 +1,43 @@
+import DuetTerminal
+import Foundation
+
+/// Where Duet keeps what belongs to the user.
+enum Folders {
+  static let environment = ProcessInfo.processInfo.environment
+
+  /// `$XDG_DATA_HOME/duet`, or else `~/.local/share/duet`.
+  static var data: String {
+    if let folder = environment["XDG_DATA_HOME"], folder.hasPrefix("/") { return folder + "/duet" }
+    return NSHomeDirectory() + "/.local/share/duet"
+  }
+
+  /// `$DUET_MODELS`, or else `models` in the data folder.
+  static var models: String {
+    if let folder = environment["DUET_MODELS"], !folder.isEmpty { return folder }
+    return data + "/models"
+  }
+
+  /// The index of documents.
+  static var documents: String { data + "/documents.sqlite" }
+  /// The lines that were entered in chats.
+  static var history: String { data + "/history" }
+
+  /// Makes the data folder, for its owner alone.
+  static func makeData() throws {
+    do {
+      try FileManager.default.createDirectory(
+        atPath: data, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    } catch { throw CommandError.cannotWrite(path: data, problem: problem(error)) }
+  }
+
+  /// A path with `~` replaced by the home folder.
+  static func expanded(_ path: String) -> String { NSString(string: path).expandingTildeInPath }
+}
+
+/// What the system said was wrong.
+func problem(_ error: any Error) -> String {
+  let error = error as NSError
+  if let cause = error.userInfo[NSUnderlyingErrorKey] as? NSError { return problem(cause) }
+  if error.domain == NSPOSIXErrorDomain { return systemMessage(Int32(truncatingIfNeeded: error.code)) }
+  return error.localizedDescription
+}
