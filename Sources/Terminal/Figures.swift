@@ -22,7 +22,7 @@ package enum Figures {
 
   /// About three digits: `0.042`, `3.14`, `27.2`, `512`.
   package static func short(_ value: Double) -> String {
-    fixed(value, abs(value) >= 100 ? 0 : abs(value) >= 10 ? 1 : abs(value) >= 1 ? 2 : 3)
+    fixed(value, abs(value) >= 99.95 ? 0 : abs(value) >= 9.995 ? 1 : abs(value) >= 0.9995 ? 2 : 3)
   }
 
   /// Bytes in powers of 1,000: `98.4 MB`.

@@ -2,6 +2,7 @@ import DuetRouter
 import DuetRuntime
 import DuetTerminal
 import Foundation
+import Synchronization
 
 /// Asks a chat and shows what comes.
 struct Asking: Sendable {
@@ -28,11 +29,11 @@ struct Asking: Sendable {
 
   /// Asks and shows the answer as it comes.
   ///
+  /// - Parameter shown: what came so far of it.
   /// - Returns: the whole answer; nil when it was interrupted.
-  func ask(_ question: String, isStreamed: Bool = true) async throws -> Reply? {
+  func ask(_ question: String, isStreamed: Bool = true, shown: Shown = Shown()) async throws -> Reply? {
     let bar = Progress("reading", unit: "tokens")
     defer { bar.clear() }
-    let shown = Shown()
     do {
       for try await event in chat.ask(question, options) {
         switch event {
@@ -93,19 +94,27 @@ struct Asking: Sendable {
 }
 
 /// What of an answer is on the screen.
-private final class Shown {
-  private var isLineOpen = false
+final class Shown: Sendable {
+  private let state = Mutex((text: "", isLineOpen: false))
   private let isTerminal = StandardStream.output.isTerminal
+
+  var text: String { state.withLock { $0.text } }
 
   func write(_ text: String) throws {
     guard !text.isEmpty else { return }
     // A model can be made to write what a terminal obeys.
     try StandardStream.output.write(isTerminal ? printable(text) : text)
-    isLineOpen = text.last?.isNewline != true
+    state.withLock { state in
+      state.text += text
+      state.isLineOpen = text.last?.isNewline != true
+    }
   }
 
   func endLine() throws {
-    if isLineOpen { try say() }
-    isLineOpen = false
+    let wasOpen = state.withLock { state in
+      defer { state.isLineOpen = false }
+      return state.isLineOpen
+    }
+    if wasOpen { try say() }
   }
 }

@@ -33,7 +33,7 @@ enum ChatLine: Equatable {
   }
 
   static let helpText = """
-    /doc PATH    answer from a file or folder, too
+    /doc PATH    answer from a file or folder, too, in a new conversation
     /reset       forget the conversation
     /save FILE   write the conversation as Markdown
     /quit        leave, as Ctrl-D does

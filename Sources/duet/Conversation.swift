@@ -77,14 +77,23 @@ final class Conversation {
 
   /// Answers; Ctrl-C ends the answer and not the program.
   private func answer(_ question: String) async throws {
-    let asking = asking
-    let reply = try await interruptible { try await asking.ask(question) }
+    let asking = asking, shown = Shown()
+    let reply = try await interruptible { try await asking.ask(question, shown: shown) }
     if let reply {
       turns.append(Turn(question: question, answer: reply.text, sources: reply.sources))
     } else {
-      let partial = asking.chat.turns.last.flatMap { $0.role == .assistant ? $0.content : nil }
-      turns.append(Turn(question: question, answer: partial ?? "", sources: []))
+      turns.append(Turn(question: question, answer: shown.text, sources: []))
       note("(interrupted)")
+      await settle()
+    }
+  }
+
+  /// Waits until the model has stopped and the partial answer is part of the conversation: a token's
+  /// time, or a batch's.
+  private func settle() async {
+    for _ in 0..<100 {
+      if asking.chat.turns.last?.role != .user { return }
+      try? await Task.sleep(for: .milliseconds(50))
     }
   }
 
@@ -96,7 +105,8 @@ final class Conversation {
       return note("(interrupted; \(path) was not added)")
     }
     documents = paths
-    note("Answers come from \(paths.joined(separator: ", ")) now.")
+    turns = []
+    note("The conversation starts anew, about \(paths.joined(separator: ", ")).")
   }
 
   /// Runs `body` with Ctrl-C cancelling it alone.

@@ -29,7 +29,9 @@ struct DoctorCommand: ParsableCommand {
     let cpu = found.cpu, memory = found.memory
     var table = Table([("", .left), ("", .left)])
     table.append(["CPU", "\(cpu.cores) cores, \(cpu.features)"])
-    table.append(["kernels", (cpu.kernels ?? "none") + (cpu.duetCpu.map { " (DUET_CPU=\($0))" } ?? "")])
+    table.append([
+      "kernels", (cpu.kernels.value ?? "none") + (cpu.duetCpu.value.map { " (DUET_CPU=\($0))" } ?? ""),
+    ])
     table.append([
       "memory", "\(Figures.bytes(memory.totalBytes)), \(Figures.bytes(memory.availableBytes)) available",
     ])
@@ -37,7 +39,7 @@ struct DoctorCommand: ParsableCommand {
     for model in found.models.files {
       table.append(["", "\(model.name), \(Figures.bytes(model.bytes))\(model.isDefault ? " (default)" : "")"])
     }
-    let space = found.data.freeBytes.map { ", \(Figures.bytes($0)) free" } ?? ""
+    let space = found.data.freeBytes.value.map { ", \(Figures.bytes($0)) free" } ?? ""
     table.append(["data", "\(found.data.folder)\(found.data.isWritable ? "" : ", not writable")\(space)"])
     table.append(["PDF", found.pdftotext.value ?? "no pdftotext"])
     for line in table.lines.dropFirst() { try say(printable(line)) }

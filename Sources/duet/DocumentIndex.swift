@@ -22,7 +22,7 @@ struct DocumentIndex {
       bar.update(progress.bytesDone / 1_000, of: progress.bytesTotal / 1_000)
     }
     bar.clear()
-    for file in report.skipped { warn("left out \(file)") }
+    for file in report.skipped { warn("left out: \(file)") }
     guard !report.isEmpty else { throw CommandError.noDocuments(paths: paths) }
     if isVerbose {
       warn(

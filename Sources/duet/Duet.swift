@@ -28,6 +28,7 @@ struct Duet: AsyncParsableCommand {
       // The second Ctrl-C does not wait for the work to stop.
       Signals.onInterrupt(nil)
       task.cancel()
+      DispatchQueue.global().asyncAfter(deadline: .now() + .seconds(3)) { Signals.exit(SIGINT) }
     }
     Foundation.exit(await task.value)
   }
@@ -55,17 +56,20 @@ struct Duet: AsyncParsableCommand {
       try? StandardStream.output.write(fullMessage(for: error) + "\n")
       return 0
     case .validationFailure:
-      let help =
-        (["duet"]
-        + arguments.prefix(1).filter { name in
-          configuration.subcommands.contains { $0._commandName == name }
-        } + ["--help"]).joined(separator: " ")
-      warn("\(oneLine(message(for: error))); see \(help)")
+      warn(usage(oneLine(message(for: error)), arguments))
       return 2
     default:
       if !(error is ExitCode) { warn(oneLine(describe(error))) }
       return 1
     }
+  }
+
+  /// What is wrong with the arguments, and where they are explained.
+  private static func usage(_ problem: String, _ arguments: [String]) -> String {
+    let names = configuration.subcommands.map { $0._commandName }
+    let help = (["duet"] + arguments.prefix(1).filter(names.contains) + ["--help"]).joined(separator: " ")
+    let text = problem.prefix(1).lowercased() + problem.dropFirst()
+    return text.hasSuffix("?") ? "\(text) See \(help)" : "\(text); see \(help)"
   }
 
   /// What is wrong, as the error itself says it.

@@ -6,8 +6,8 @@ struct Examination: Encodable {
   struct Processor: Encodable {
     let cores: Int
     let features: String
-    let kernels: String?
-    let duetCpu: String?
+    let kernels: Nullable<String>
+    let duetCpu: Nullable<String>
   }
   struct Memory: Encodable {
     var totalBytes = 0
@@ -25,7 +25,7 @@ struct Examination: Encodable {
   struct DataFolder: Encodable {
     let folder: String
     let isWritable: Bool
-    let freeBytes: Int?
+    let freeBytes: Nullable<Int>
   }
   struct Problem: Encodable {
     /// What is missing and what to do.
@@ -70,8 +70,9 @@ struct Examination: Encodable {
       problems.append(Problem(text: "\(error)", isFatal: true))
     }
     return Processor(
-      cores: ProcessInfo.processInfo.activeProcessorCount, features: Operations.cpuFeatures, kernels: kernels,
-      duetCpu: tier)
+      cores: ProcessInfo.processInfo.activeProcessorCount, features: Operations.cpuFeatures,
+      kernels: Nullable(kernels),
+      duetCpu: Nullable(tier))
   }
 
   private static func memory() -> Memory {
@@ -123,6 +124,6 @@ struct Examination: Encodable {
     if let free, free < 100_000_000 {
       problems.append(Problem(text: "\(existing) has less than 100 MB free; make room", isFatal: false))
     }
-    return DataFolder(folder: Folders.data, isWritable: isWritable, freeBytes: free)
+    return DataFolder(folder: Folders.data, isWritable: isWritable, freeBytes: Nullable(free))
   }
 }

@@ -39,5 +39,9 @@ func problem(_ error: any Error) -> String {
   let error = error as NSError
   if let cause = error.userInfo[NSUnderlyingErrorKey] as? NSError { return problem(cause) }
   if error.domain == NSPOSIXErrorDomain { return systemMessage(Int32(truncatingIfNeeded: error.code)) }
-  return error.localizedDescription
+  switch CocoaError.Code(rawValue: error.code) {
+  case .fileNoSuchFile, .fileReadNoSuchFile: return systemMessage(ENOENT)
+  case .fileReadNoPermission, .fileWriteNoPermission: return systemMessage(EACCES)
+  default: return error.localizedDescription
+  }
 }

@@ -31,8 +31,8 @@ enum Input {
     }
     var result: [UInt8] = []
     while true {
+      while !input.isReadable(within: 100) { try Task.checkCancellation() }
       let bytes = input.read(atMost: 1 << 16)
-      try Task.checkCancellation()
       if bytes.isEmpty { return result }
       result += bytes
     }

@@ -46,6 +46,7 @@ struct MetadataRecord: Encodable {
     var container = encoder.singleValueContainer()
     switch value {
     case .integer(let number, _): try container.encode(number)
+    case .float(let number, .float32) where number.isFinite: try container.encode(Float(number))
     case .float(let number, _): try container.encode(Nullable(finite: number))
     case .bool(let flag): try container.encode(flag)
     case .string(let text): try container.encode(text)

@@ -45,28 +45,37 @@ struct TokenizeCommand: ParsableCommand {
     let bytes = text.isEmpty ? try Input.bytes(nil) : Array(text.joined(separator: " ").utf8)
     let tokens = tokenizer.encode(bytes, parseSpecial: special)
     if ids { return try say(tokens.map { "\($0)" }.joined(separator: " ")) }
+    guard json else { return try show(tokens, tokenizer) }
     let records = tokens.map { TokenRecord(id: $0, piece: piece($0, tokenizer)) }
-    if json { return try printJSON(Record(count: tokens.count, tokens: records)) }
-    try show(records)
+    try printJSON(Record(count: tokens.count, tokens: records))
   }
 
   private func piece(_ token: Int32, _ tokenizer: Tokenizer) -> String {
     String(decoding: tokenizer.bytes(of: token, special: true), as: UTF8.self)
   }
 
-  private func show(_ records: [TokenRecord]) throws {
+  private func show(_ tokens: [Int32], _ tokenizer: Tokenizer) throws {
     var table = Table([("id", .right), ("piece", .left)])
-    for record in records { table.append(["\(record.id)", Self.quoted(record.piece)]) }
-    if !records.isEmpty { try say(table.lines.joined(separator: "\n")) }
-    try say("\(Figures.grouped(records.count)) \(records.count == 1 ? "token" : "tokens")")
+    for token in tokens {
+      table.append(["\(token)", Self.quoted(tokenizer.bytes(of: token, special: true))])
+    }
+    if !tokens.isEmpty { try say(table.lines.joined(separator: "\n")) }
+    try say("\(Figures.grouped(tokens.count)) \(tokens.count == 1 ? "token" : "tokens")")
   }
 
-  /// In quotes, with what cannot be seen escaped.
-  private static func quoted(_ text: String) -> String {
-    "\""
-      + text.unicodeScalars.map {
-        $0.value < 0x80 || (0x80..<0xA0).contains($0.value) ? $0.escaped(asASCII: false) : String($0)
-      }
-      .joined() + "\""
+  /// In quotes, with what cannot be seen, and bytes that are part of a character, escaped.
+  private static func quoted(_ bytes: [UInt8]) -> String {
+    guard let text = String(validating: bytes, as: UTF8.self) else {
+      return "\"" + bytes.map { $0 < 0x80 ? quoted(UnicodeScalar($0)) : hexadecimal($0) }.joined() + "\""
+    }
+    return "\"" + text.unicodeScalars.map(quoted).joined() + "\""
+  }
+
+  private static func quoted(_ scalar: UnicodeScalar) -> String {
+    scalar.value < 0xA0 ? scalar.escaped(asASCII: false) : String(scalar)
+  }
+
+  private static func hexadecimal(_ byte: UInt8) -> String {
+    "\\x" + String(byte, radix: 16, uppercase: true)
   }
 }
