@@ -100,7 +100,8 @@ struct QuantizedVector {
         unsafe a.x.withUnsafeBufferPointer { x in
           var view = unsafe duet_activations(x: x.baseAddress, q: q.baseAddress, scales: scales.baseAddress)
           unsafe duet_run_dot(
-            table, inFloat, Int32(type.rawValue), weights, type.rowBytes(a.x.count), rows, a.x.count, &view, &out)
+            table, inFloat, Int32(type.rawValue), weights, type.rowBytes(a.x.count), rows, a.x.count, &view,
+            &out)
         }
       }
     }
@@ -123,7 +124,8 @@ struct QuantizedVector {
           unsafe scales.withUnsafeBufferPointer { scales in
             let views = unsafe tokens.indices.map { token in
               unsafe duet_activations(
-                x: x.baseAddress.map { unsafe $0 + token * n }, q: q.baseAddress.map { unsafe $0 + token * n },
+                x: x.baseAddress.map { unsafe $0 + token * n },
+                q: q.baseAddress.map { unsafe $0 + token * n },
                 scales: scales.baseAddress.map { unsafe $0 + token * (n / 32) })
             }
             unsafe duet_run_multiply(table, number, panel, rows, n, views, tokens.count, &out, stride)

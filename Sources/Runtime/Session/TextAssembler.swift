@@ -39,7 +39,9 @@ package struct TextAssembler: Sendable {
   /// Bytes at the end that may turn out to begin a stop string.
   private func heldByStops() -> Int {
     stops.map { stop in
-      (1..<max(1, min(stop.count, pending.count + 1))).last { pending.suffix($0).elementsEqual(stop.prefix($0)) } ?? 0
+      (1..<max(1, min(stop.count, pending.count + 1))).last {
+        pending.suffix($0).elementsEqual(stop.prefix($0))
+      } ?? 0
     }.max() ?? 0
   }
 

@@ -47,7 +47,9 @@ private func identical(_ left: [[Float]], _ right: [[Float]]) -> Bool {
 }
 
 /// The largest difference within a row, relative to the row's largest magnitude.
-private func difference<A: BinaryFloatingPoint, B: BinaryFloatingPoint>(_ left: [[A]], _ right: [[B]]) -> Double {
+private func difference<A: BinaryFloatingPoint, B: BinaryFloatingPoint>(_ left: [[A]], _ right: [[B]])
+  -> Double
+{
   guard left.count == right.count else { return .infinity }
   return zip(left, right).map { left, right in
     let largest = left.map { abs(Double($0)) }.max() ?? 0
@@ -73,7 +75,9 @@ private let int8Bound = 0.1
     for precision in ActivationType.allCases {
       let bench = try Bench(model, precision: precision)
       let one = bench.read(tokens, by: 1)
-      for size in [2, 5, 16] { #expect(identical(bench.read(tokens, by: size), one), "\(size), \(precision)") }
+      for size in [2, 5, 16] {
+        #expect(identical(bench.read(tokens, by: size), one), "\(size), \(precision)")
+      }
       let whole = bench.read(tokens, by: 400), pieces = bench.read(tokens, by: 100)
       let bound = precision == .float32 ? floatBound : int8Bound
       #expect(difference(one, whole) < bound && difference(one, pieces) < bound, "\(precision)")
@@ -102,7 +106,8 @@ private let int8Bound = 0.1
     let expected = bench.read(tokens, by: 8, into: bench.sequence(), store: store)
     let other = bench.sequence()
     #expect(other.reuse(Array(tokens.dropLast()), from: store) == 192)
-    #expect(identical(bench.read(Array(tokens[192...]), by: 8, into: other, store: store), Array(expected[192...])))
+    #expect(
+      identical(bench.read(Array(tokens[192...]), by: 8, into: other, store: store), Array(expected[192...])))
     // A prompt that parts from the first within its second page shares the first page only.
     let branch = Array(tokens[..<100]) + model.tokens(60, seed: 2)
     let third = bench.sequence()
@@ -223,20 +228,24 @@ private let int8Bound = 0.1
     let naive = NaiveDecoder(model: model).logits(tokens)
     for size in [16, 330] {
       let found = try Bench(model, precision: .float32, kernels: kernels).read(tokens, by: size)
-      print("\(family) by \(kernels ?? "fastest"), \(size) at a time: \(difference(naive, found)) from the naive one")
+      print(
+        "\(family) by \(kernels ?? "fastest"), \(size) at a time: \(difference(naive, found)) from the naive one"
+      )
       #expect(difference(naive, found) < 1e-4)
     }
     // The comparison sees a small mistake.
     var wrong = model
     wrong.base *= 1.1
-    #expect(difference(NaiveDecoder(model: wrong).logits(Array(tokens.prefix(60))), Array(naive.prefix(60))) > 3e-3)
+    #expect(
+      difference(NaiveDecoder(model: wrong).logits(Array(tokens.prefix(60))), Array(naive.prefix(60))) > 3e-3)
   }
 
   @Test(arguments: Family.allCases, [TensorType.q8_0, .q4_0])
   func `the fastest kernels stay near the readable ones`(_ family: Family, _ type: TensorType) throws {
     let model = TinyModel(family, quantized: type)
     let tokens = model.tokens(100)
-    let fast = try Bench(model, precision: .float32), readable = try Bench(model, precision: .float32, kernels: "generic")
+    let fast = try Bench(model, precision: .float32),
+      readable = try Bench(model, precision: .float32, kernels: "generic")
     #expect(difference(readable.read(tokens, by: 100), fast.read(tokens, by: 100)) < floatBound)
     let int8 = try Bench(model).read(tokens, by: 16)
     #expect(difference(readable.read(tokens, by: 16), int8) < 0.5)

@@ -68,7 +68,8 @@ struct NaiveDecoder {
       let first = isLocal(layer) ? max(0, token - model.window + 1) : 0
       return queries[token].enumerated().flatMap { head, query -> [Double] in
         let scores = (first...token).map { other in
-          zip(query, keys[other][head / group]).reduce(0) { $0 + $1.0 * $1.1 } / Double(model.headSize).squareRoot()
+          zip(query, keys[other][head / group]).reduce(0) { $0 + $1.0 * $1.1 }
+            / Double(model.headSize).squareRoot()
         }
         let largest = scores.max() ?? 0
         let exponentials = scores.map { exp($0 - largest) }
@@ -95,7 +96,8 @@ struct NaiveDecoder {
   func logits(_ tokens: [Int32]) -> [[Double]] {
     let embedding = weights("token_embd"), width = model.width
     let scale = isGemma ? Double(width).squareRoot() : 1
-    var x = tokens.map { token in embedding[Int(token) * width..<(Int(token) + 1) * width].map { $0 * scale } }
+    var x = tokens.map { token in embedding[Int(token) * width..<(Int(token) + 1) * width].map { $0 * scale }
+    }
     for layer in 0..<model.layers {
       let name = "blk.\(layer)."
       var result = attention(x.map { normalize(name + "attn_norm", $0) }, layer)

@@ -102,7 +102,8 @@ struct TinyModel {
       Self.block(Array(tensor.values[start..<start + 32]), quantized)
     }
     file.tensors.append(
-      GGUFBuilder.Tensor(name: name + ".weight", shape: tensor.shape, type: quantized.rawValue, bytes: blocks))
+      GGUFBuilder.Tensor(name: name + ".weight", shape: tensor.shape, type: quantized.rawValue, bytes: blocks)
+    )
   }
 
   /// A block of Q8_0 or Q4_0, which near enough holds `values`.

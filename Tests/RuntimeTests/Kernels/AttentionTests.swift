@@ -11,9 +11,10 @@ import Testing
     var testDescription: String { "\(type.name), heads of \(headSize)" }
   }
 
-  static let shapes = [16, 48, 64, 80, 96, 256].flatMap { size in
-    [TensorType.f32, .f16].map { Shape(type: $0, headSize: size) }
-  } + [32, 64, 96, 256].map { Shape(type: .q8_0, headSize: $0) } + [Shape(type: .f32, headSize: 10)]
+  static let shapes =
+    [16, 48, 64, 80, 96, 256].flatMap { size in
+      [TensorType.f32, .f16].map { Shape(type: $0, headSize: size) }
+    } + [32, 64, 96, 256].map { Shape(type: .q8_0, headSize: $0) } + [Shape(type: .f32, headSize: 10)]
 
   /// Keys and values of a context, as stored and as the pages hold them.
   private struct Context {
@@ -47,11 +48,14 @@ import Testing
       let touched = window.lowerBound / 64...(window.upperBound - 1) / 64
       return (
         touched.map { pages[$0] },
-        touched.map { max(window.lowerBound, $0 * 64) - $0 * 64..<min(window.upperBound, $0 * 64 + 64) - $0 * 64 }
+        touched.map {
+          max(window.lowerBound, $0 * 64) - $0 * 64..<min(window.upperBound, $0 * 64 + 64) - $0 * 64
+        }
       )
     }
 
-    func attention(_ query: ArraySlice<Float>, _ window: Range<Int>, scale: Float, softcap: Float) -> [Double] {
+    func attention(_ query: ArraySlice<Float>, _ window: Range<Int>, scale: Float, softcap: Float) -> [Double]
+    {
       let scores = window.map { position in
         let dot = zip(query, keys[position]).reduce(0) { $0 + Double($1.0) * $1.1 } * Double(scale)
         return softcap > 0 ? Double(softcap) * tanh(dot / Double(softcap)) : dot
@@ -78,7 +82,9 @@ import Testing
     var random = SplitMix(seed: UInt64(shape.headSize))
     let context = Context(kernels, shape, count: 256, &random)
     let size = shape.headSize, scale = 1.5 / Float(size).squareRoot()
-    let windows = [0..<1, 0..<31, 0..<33, 0..<64, 5..<6, 63..<65, 40..<200, 31..<97, 0..<256, 128..<192, 250..<256]
+    let windows = [
+      0..<1, 0..<31, 0..<33, 0..<64, 5..<6, 63..<65, 40..<200, 31..<97, 0..<256, 128..<192, 250..<256,
+    ]
     for heads in 1...9 {
       let query = randomFloats(heads * size, in: -2...2, &random)
       for (index, window) in windows.enumerated() where heads < 4 || index % 3 == heads % 3 {
@@ -109,7 +115,8 @@ import Testing
       for head in 0..<heads {
         let part = Array(query[head * size..<(head + 1) * size])
         let alone = attend(kernels, context, part, heads: 1, 3..<150, scale: 0.2)
-        #expect(identical(alone, Array(all[head * (size + 2)..<(head + 1) * (size + 2)])), "\(head) of \(heads)")
+        #expect(
+          identical(alone, Array(all[head * (size + 2)..<(head + 1) * (size + 2)])), "\(head) of \(heads)")
       }
     }
   }
@@ -138,7 +145,8 @@ import Testing
     let page = TestPage(type: .f32, headSize: 16)
     for slot in 0..<40 {
       kernels.store(
-        key: [Float](repeating: 1e4, count: 16), value: [Float](repeating: Float(slot), count: 16), slot: slot, in: page)
+        key: [Float](repeating: 1e4, count: 16), value: [Float](repeating: Float(slot), count: 16),
+        slot: slot, in: page)
     }
     for sign in [1, -1] as [Float] {
       let query = [Float](repeating: sign * 1e4, count: 16)

@@ -72,9 +72,11 @@ import Testing
             for row in 0..<rows {
               let (value, magnitude) = expected[token][row]
               let error = abs(Double(out[token * stride + row]) - value)
-              #expect(error <= Self.bound * magnitude, "n \(n), \(rows) rows, \(count) tokens: \(token), \(row)")
+              #expect(
+                error <= Self.bound * magnitude, "n \(n), \(rows) rows, \(count) tokens: \(token), \(row)")
             }
-            #expect(out[(token * stride + rows)..<(token + 1) * stride].allSatisfy { $0.isNaN }, "writes beyond")
+            #expect(
+              out[(token * stride + rows)..<(token + 1) * stride].allSatisfy { $0.isNaN }, "writes beyond")
           }
         }
       }
@@ -110,7 +112,8 @@ import Testing
         let dot = kernels.dot(type, block, rows: 1, a)
         let panel = kernels.multiply(type, block, rows: 1, [a, a, a, a, a], stride: 1)
         for value in dot + panel {
-          #expect(abs(Double(value) - expected.value) <= Self.bound * expected.magnitude, "pattern \(pattern)")
+          #expect(
+            abs(Double(value) - expected.value) <= Self.bound * expected.magnitude, "pattern \(pattern)")
         }
       }
     }

@@ -98,7 +98,9 @@ import Testing
     pool.run(2) { _, worker in
       seen.withLock { _ = $0.insert(worker) }
       let end = ContinuousClock.now + .seconds(5)
-      while seen.withLock({ $0.count }) < 2, ContinuousClock.now < end { Thread.sleep(forTimeInterval: 0.001) }
+      while seen.withLock({ $0.count }) < 2, ContinuousClock.now < end {
+        Thread.sleep(forTimeInterval: 0.001)
+      }
     }
     #expect(seen.withLock { $0 } == [0, 1])
   }

@@ -143,7 +143,9 @@ import Testing
 
   @Test(arguments: Kernels.all)
   func `gelu is that of double precision, however large its argument`(_ kernels: Kernels) {
-    check(kernels, .gelu) { 0.5 * $0 * (1 + tanh((2 / Double.pi).squareRoot() * ($0 + 0.044715 * $0 * $0 * $0))) }
+    check(kernels, .gelu) {
+      0.5 * $0 * (1 + tanh((2 / Double.pi).squareRoot() * ($0 + 0.044715 * $0 * $0 * $0)))
+    }
   }
 
   // MARK: The largest
