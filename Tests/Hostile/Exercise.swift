@@ -14,23 +14,47 @@ enum Outcome: CustomStringConvertible {
   }
 }
 
-/// Does with the file what a program does: opens it and reads all of it. Whatever an error says is
-/// put together too, since that must not trap either.
+/// Does with the file what a program does: opens it, reads all of it, and runs it if it holds a
+/// model. Whatever an error says is put together too, since that must not trap either.
 func exercise(path: String) -> Outcome {
   do throws(GGUFError) {
     let file = try GGUFFile(path: path)
     readMetadata(of: file)
     readTensors(of: file)
+  } catch {
+    return refused(error)
+  }
+  do throws(ModelError) {
+    run(try Model(path: path))
     return .accepted
   } catch {
-    precondition(!error.description.isEmpty)
-    return .refused(String("\(error)".isEmpty ? "" : caseName(of: error)))
+    if case .file(let inner) = error { return refused(inner) }
+    return refused(error)
   }
 }
 
-/// The name of the error's case.
-private func caseName(of error: GGUFError) -> String {
-  Mirror(reflecting: error).children.first?.label ?? "refused"
+/// The name of the error's case, after its description was made.
+private func refused(_ error: some Error & CustomStringConvertible) -> Outcome {
+  precondition(!error.description.isEmpty)
+  return .refused(Mirror(reflecting: error).children.first?.label ?? "refused")
+}
+
+/// Writes a prompt, and decodes its last token and a few more at once.
+private func run(_ model: Model) {
+  var conversation = Conversation(system: "Be brief.")
+  conversation.turns = [ChatMessage(role: .user, content: "The <|end|> of it?")]
+  _ = try? conversation.prompt(model)
+  let tokens = model.tokenizer.encode("the end", parseSpecial: true)
+  _ = model.tokenizer.decode(tokens, special: true)
+  let decoder = Decoder(model.core, pool: ThreadPool(threadCount: 1), capacity: 16)
+  let sequence = CachedSequence(layout: model.core.cacheLayout(.f16), salt: 0)
+  var sampler = Sampler(SamplingOptions())
+  for _ in 0..<2 {
+    guard decoder.forward([DecoderStep(sequence, [tokens.last ?? 0])]) == 1 else { return }
+    let range = 0..<model.config.vocabularySize
+    let next = sampler.choose(decoder.logits, range, history: sequence.tokens, model.core.operations)
+    _ = model.tokenizer.bytes(of: next)
+  }
 }
 
 /// Asks for every value as every type; most answers are errors.

@@ -17,9 +17,11 @@ package struct ModelWeights: Sendable {
     }
   }
 
-  /// A cache for this model.
+  /// A cache for this model. Heads whose size is no multiple of 32 cannot be stored in blocks: they
+  /// are stored in half precision instead.
   package func cacheLayout(_ type: CacheType) -> CacheLayout {
-    CacheLayout(
+    let type = type == .q8_0 && config.headSize % 32 != 0 ? CacheType.f16 : type
+    return CacheLayout(
       layers: config.layerCount, heads: config.keyValueHeadCount, headSize: config.headSize, type: type)
   }
 }

@@ -58,6 +58,7 @@ package struct Sampler: Sendable {
   ) -> [Candidate] {
     let best = operations.argmax(logits, range)
     let largest = logits[range.lowerBound + best]
+    guard largest.isFinite else { return [Candidate(token: Int32(best), logit: largest, weight: 1)] }
     let floor = largest - Self.negligible * options.temperature
     var found: [Candidate] = []
     logits.withSpan(range) { span in

@@ -85,13 +85,12 @@ public final class Session: Sendable {
   ) async throws {
     if let problem = options.sampling.problem() { throw SessionError.sampling(problem) }
     let conversation = try begin(question)
-    defer { state.withLock { $0.isBusy = false } }
     var generator = AnswerGenerator(
       engine: engine, sequence: await sequence(), conversation: conversation, options: options, yield: yield)
     do {
       try await generator.prepare()
     } catch {
-      state.withLock { _ = $0.conversation.turns.popLast() }
+      withdraw()
       throw error
     }
     do {
@@ -100,6 +99,7 @@ public final class Session: Sendable {
       finish(generator)
       throw error
     }
+    // Before the last event: whoever sees it may ask again.
     finish(generator)
     yield(.finished(generator.completion))
   }
@@ -122,9 +122,18 @@ public final class Session: Sendable {
     return new
   }
 
+  /// Takes the question back.
+  private func withdraw() {
+    state.withLock { state in
+      state.isBusy = false
+      _ = state.conversation.turns.popLast()
+    }
+  }
+
   /// Takes over what was answered, and which turns were dropped.
   private func finish(_ generator: AnswerGenerator) {
     state.withLock { state in
+      state.isBusy = false
       state.conversation = generator.conversation
       state.conversation.turns.append(ChatMessage(role: .assistant, content: generator.completion.text))
     }

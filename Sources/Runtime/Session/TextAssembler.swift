@@ -39,7 +39,9 @@ package struct TextAssembler: Sendable {
   /// Bytes at the end that may turn out to begin a stop string.
   private func heldByStops() -> Int {
     stops.map { stop in
-      (1..<max(1, min(stop.count, pending.count + 1))).last { pending.suffix($0).elementsEqual(stop.prefix($0)) } ?? 0
+      (1..<max(1, min(stop.count, pending.count + 1))).last {
+        pending.suffix($0).elementsEqual(stop.prefix($0))
+      } ?? 0
     }.max() ?? 0
   }
 
@@ -59,7 +61,10 @@ package struct TextAssembler: Sendable {
     while lead > bytes.startIndex, end - lead < 4, bytes[lead] & 0xC0 == 0x80 { lead -= 1 }
     if lead >= bytes.startIndex, bytes[lead] >= 0xC0, end - lead < sequenceLength(bytes[lead]) { end = lead }
     let text = String(decoding: bytes[..<end], as: UTF8.self)
-    guard let last = text.last, let scalar = last.unicodeScalars.last, joins(scalar) else { return end }
+    // Bytes that are no UTF-8 take another length in the text: they are not held.
+    guard let last = text.last, let scalar = last.unicodeScalars.last, joins(scalar),
+      text.utf8.elementsEqual(bytes[..<end])
+    else { return end }
     return end - last.utf8.count
   }
 

@@ -20,14 +20,17 @@ protocol WordEncoding: Sendable {
 
 extension WordEncoding {
   /// Appends the tokens of `text`. O(n log n) at worst, for text that is one word.
+  ///
+  /// - Parameter guards: places, rising, that no control token may reach from before.
   func encode(
-    _ text: borrowing Span<UInt8>, _ special: SpecialTokens, parseSpecial: Bool, _ tokens: inout [Int32]
+    _ text: borrowing Span<UInt8>, _ special: SpecialTokens, parseSpecial: Bool,
+    guards: borrowing Span<Int>, _ tokens: inout [Int32]
   ) {
     var scratch = makeScratch()
     var cache = WordCache(text.count)
     var position = 0
     while position < text.count {
-      let match = special.next(text, from: position, parseSpecial: parseSpecial)
+      let match = special.next(text, from: position, parseSpecial: parseSpecial, guards: guards)
       let end = match?.range.lowerBound ?? text.count
       encode(text, position..<end, &scratch, &cache, &tokens)
       if let match { tokens.append(match.token) }

@@ -60,22 +60,47 @@ struct SpecialTokens: Sendable {
   }
 
   /// The next token at `start` or later, and where it lies. O(length of the text skipped).
+  ///
+  /// - Parameter guards: places, rising, that no control token may reach from before.
   func next(
-    _ text: borrowing Span<UInt8>, from start: Int, parseSpecial: Bool
+    _ text: borrowing Span<UInt8>, from start: Int, parseSpecial: Bool, guards: borrowing Span<Int>
   ) -> (range: Range<Int>, token: Int32)? {
     guard !sorted.isEmpty else { return nil }
     var position = start
+    var following = Self.following(guards, start)
     while position < text.count {
+      while following < guards.count, guards[following] <= position { following += 1 }
+      let limit = following < guards.count ? guards[following] : Int.max
       let bucket = buckets[Int(text[position])]
-      if !bucket.isEmpty, let match = longest(text, position, bucket, parseSpecial) { return match }
+      if !bucket.isEmpty, let match = longest(text, position, bucket, parseSpecial, limit: limit) {
+        return match
+      }
       position += 1
     }
     return nil
   }
 
-  /// The longest token at `start`, found by narrowing the sorted tokens byte by byte.
+  /// Whether the name of a control token starts at `start`, or would if the text went on.
+  func mayBeControl(_ text: borrowing Span<UInt8>, _ start: Int) -> Bool {
+    var candidates = buckets[Int(text[start])]
+    var depth = 1
+    while let index = candidates.first {
+      if length(index) == depth {
+        if !plain[index] { return true }
+        candidates = candidates.dropFirst()
+      }
+      guard start + depth < text.count else { return !candidates.isEmpty }
+      guard !candidates.isEmpty else { return false }
+      candidates = narrow(candidates, depth, text[start + depth])
+      depth += 1
+    }
+    return false
+  }
+
+  /// The longest token at `start`, found by narrowing the sorted tokens byte by byte. A control
+  /// token must end before `limit`.
   private func longest(
-    _ text: borrowing Span<UInt8>, _ start: Int, _ bucket: Range<Int>, _ parseSpecial: Bool
+    _ text: borrowing Span<UInt8>, _ start: Int, _ bucket: Range<Int>, _ parseSpecial: Bool, limit: Int
   ) -> (range: Range<Int>, token: Int32)? {
     var candidates = bucket
     var match: (Range<Int>, Int32)?
@@ -83,13 +108,25 @@ struct SpecialTokens: Sendable {
     while true {
       // A token of just these bytes sorts before those that go on.
       if let index = candidates.first, length(index) == depth {
-        if parseSpecial || plain[index] { match = (start..<start + depth, sorted[index]) }
+        if parseSpecial && start + depth < limit || plain[index] {
+          match = (start..<start + depth, sorted[index])
+        }
         candidates = candidates.dropFirst()
       }
       guard !candidates.isEmpty, start + depth < text.count else { return match }
       candidates = narrow(candidates, depth, text[start + depth])
       depth += 1
     }
+  }
+
+  /// The index of the first guard after `position`.
+  private static func following(_ guards: borrowing Span<Int>, _ position: Int) -> Int {
+    var (low, high) = (0, guards.count)
+    while low < high {
+      let middle = low + (high - low) / 2
+      if guards[middle] > position { high = middle } else { low = middle + 1 }
+    }
+    return low
   }
 
   private func length(_ index: Int) -> Int { vocabulary.withText(sorted[index]) { $0.byteCount } }

@@ -76,14 +76,33 @@ public final class Tokenizer: Sendable {
   ) -> [Int32] {
     var tokens: [Int32] = []
     if addBeginning, let beginningOfText { tokens.append(beginningOfText) }
+    append(text, parseSpecial: parseSpecial, guards: [], &tokens)
+    if addEnd, let endOfText { tokens.append(endOfText) }
+    return tokens
+  }
+
+  private func append(_ text: [UInt8], parseSpecial: Bool, guards: [Int], _ tokens: inout [Int32]) {
     let tables = ready
     switch tables.encoding {
     case .byteLevel(let encoding):
-      encoding.encode(text.span, tables.special, parseSpecial: parseSpecial, &tokens)
+      encoding.encode(text.span, tables.special, parseSpecial: parseSpecial, guards: guards.span, &tokens)
     case .pieces(let encoding):
-      encoding.encode(text.span, tables.special, parseSpecial: parseSpecial, &tokens)
+      encoding.encode(text.span, tables.special, parseSpecial: parseSpecial, guards: guards.span, &tokens)
     }
-    if addEnd, let endOfText { tokens.append(endOfText) }
+  }
+
+  /// `text` with every name of a control token marked as text, for `encode(guarded:)`. O(n).
+  package func guarded(_ text: String) -> String {
+    guard let bytes = ready.special.guarded(Array(text.utf8)) else { return text }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// The tokens of `text`, where the names of control tokens become these tokens unless
+  /// `guarded(_:)` marked them: those are encoded as any text is.
+  package func encode(guarded text: [UInt8]) -> [Int32] {
+    let guarded = GuardedText(text)
+    var tokens: [Int32] = []
+    append(guarded.bytes, parseSpecial: true, guards: guarded.places, &tokens)
     return tokens
   }
 

@@ -1,0 +1,121 @@
+import DuetRuntime
+import Testing
+
+/// Products of weights and activations, against sums in double precision of the same numbers.
+@Suite struct ProductTests {
+  static let types = TensorType.allCases.filter(\.isWeight)
+
+  /// One row's product in double precision, and the sum of the magnitudes of all that is added.
+  private func exact(
+    _ type: TensorType, _ row: [UInt8], _ a: QuantizedVector, inFloat: Bool
+  ) throws -> (value: Double, magnitude: Double) {
+    let x = inFloat || !type.isQuantized ? a.x.map(Double.init) : a.values
+    let weights: [(value: Double, magnitude: Double)]
+    if let runs = unpackRuns(row, type: type), !inFloat {
+      weights = runs.flatMap { run in
+        zip(run.values, run.q.indices).map { value, index in
+          let minimum = Double(run.minimum[index / 16])
+          return (value, abs(value - minimum) + abs(minimum))
+        }
+      }
+    } else {
+      weights = try #require(genericDequantize(row, type: type)).map { (Double($0), Double(abs($0))) }
+    }
+    return zip(weights, x).reduce((0, 0)) { ($0.0 + $1.0.value * $1.1, $0.1 + $1.0.magnitude * abs($1.1)) }
+  }
+
+  /// A sum of n terms in single precision, eight lanes or more at a time.
+  private static let bound = 4e-6
+
+  @Test(arguments: Kernels.all, types)
+  func `dot products are those of the formats`(_ kernels: Kernels, _ type: TensorType) throws {
+    var random = SplitMix(seed: UInt64(type.rawValue) + 1)
+    for n in RandomWeights.columns(type) + (type.isQuantized ? [] : [1, 7, 33, 100]) {
+      let a = kernels.quantize(randomFloats(n, &random))
+      for rows in 1...9 {
+        let weights = RandomWeights.rows(rows, of: n, type, &random)
+        let width = type.rowBytes(n)
+        for inFloat in [false, true] {
+          let out = kernels.dot(type, weights, rows: rows, a, inFloat: inFloat)
+          for row in 0..<rows {
+            let bytes = Array(weights[row * width..<(row + 1) * width])
+            let expected = try exact(type, bytes, a, inFloat: inFloat)
+            #expect(
+              abs(Double(out[row]) - expected.value) <= Self.bound * expected.magnitude,
+              "n \(n), row \(row) of \(rows), float: \(inFloat)")
+            #expect(identical(kernels.dot(type, bytes, rows: 1, a, inFloat: inFloat), [out[row]]))
+          }
+        }
+      }
+    }
+  }
+
+  @Test(arguments: Kernels.all, types)
+  func `panels give the products for every number of rows and tokens`(
+    _ kernels: Kernels, _ type: TensorType
+  ) throws {
+    var random = SplitMix(seed: UInt64(type.rawValue) + 100)
+    for n in RandomWeights.columns(type).prefix(4) {
+      let tokens = (0..<17).map { _ in kernels.quantize(randomFloats(n, &random)) }
+      for rows in 1...kernels.panelRows {
+        let weights = RandomWeights.rows(rows, of: n, type, &random)
+        let expected = try tokens.map { token in
+          try (0..<rows).map { row in
+            let bytes = weights[row * type.rowBytes(n)..<(row + 1) * type.rowBytes(n)]
+            return try exact(type, Array(bytes), token, inFloat: false)
+          }
+        }
+        for count in 1...17 {
+          let stride = rows + 3
+          let out = kernels.multiply(type, weights, rows: rows, Array(tokens.prefix(count)), stride: stride)
+          for token in 0..<count {
+            for row in 0..<rows {
+              let (value, magnitude) = expected[token][row]
+              let error = abs(Double(out[token * stride + row]) - value)
+              #expect(
+                error <= Self.bound * magnitude, "n \(n), \(rows) rows, \(count) tokens: \(token), \(row)")
+            }
+            #expect(
+              out[(token * stride + rows)..<(token + 1) * stride].allSatisfy { $0.isNaN }, "writes beyond")
+          }
+        }
+      }
+    }
+  }
+
+  @Test(arguments: Kernels.all, types)
+  func `a token's products do not depend on its neighbours in the panel`(
+    _ kernels: Kernels, _ type: TensorType
+  ) {
+    var random = SplitMix(seed: 3)
+    let n = 512, rows = kernels.panelRows
+    let weights = RandomWeights.rows(rows, of: n, type, &random)
+    let tokens = (0..<13).map { _ in kernels.quantize(randomFloats(n, &random)) }
+    let all = kernels.multiply(type, weights, rows: rows, tokens, stride: rows)
+    for (index, token) in tokens.enumerated() {
+      let alone = kernels.multiply(type, weights, rows: rows, [token], stride: rows)
+      #expect(identical(alone, Array(all[index * rows..<(index + 1) * rows])))
+    }
+  }
+
+  @Test(arguments: Kernels.all, types.filter(\.isQuantized))
+  func `the largest weights times the largest activations do not overflow`(
+    _ kernels: Kernels, _ type: TensorType
+  ) throws {
+    let n = 256
+    for sign in [1, -1] as [Float] {
+      for pattern in [0x00, 0xff, 0x7f, 0x80] as [UInt8] {
+        var random = SplitMix(seed: 4)
+        let block = RandomWeights.rows(1, of: n, type, filledWith: pattern, &random)
+        let a = kernels.quantize([Float](repeating: sign, count: n))
+        let expected = try exact(type, block, a, inFloat: false)
+        let dot = kernels.dot(type, block, rows: 1, a)
+        let panel = kernels.multiply(type, block, rows: 1, [a, a, a, a, a], stride: 1)
+        for value in dot + panel {
+          #expect(
+            abs(Double(value) - expected.value) <= Self.bound * expected.magnitude, "pattern \(pattern)")
+        }
+      }
+    }
+  }
+}
