@@ -37,14 +37,24 @@ public final class Chat: Sendable {
   /// - Parameters:
   ///   - system: what the model is told before all turns; nil for a default that suits.
   ///   - documents: what questions are answered from; nil for none.
-  ///   - documentBudget: tokens that passages may take; at most half of the context.
+  ///   - documentBudget: tokens that passages may take, at most half of the context; nil for what a
+  ///     model of this size reads well.
   public init(
-    _ engine: Engine, system: String? = nil, documents: DocumentCollection? = nil, documentBudget: Int = 1_024
+    _ engine: Engine, system: String? = nil, documents: DocumentCollection? = nil, documentBudget: Int? = nil
   ) {
     session = Session(engine, system: system ?? ContextPrompt.plainSystem)
     customSystem = system
-    self.documentBudget = min(documentBudget, engine.contextLength / 2)
+    self.documentBudget = min(
+      documentBudget ?? Self.suitableBudget(engine.model), engine.contextLength / 2)
     state = Mutex(State(documents: documents))
+  }
+
+  /// Passages that match the question less than this share of the best are left out.
+  private static let worthwhile = 0.5
+
+  /// Models of some hundred million parameters lose their way in more than a few paragraphs.
+  private static func suitableBudget(_ model: Model) -> Int {
+    model.parameterCount < 500_000_000 ? 320 : 4_096
   }
 
   /// What questions are answered from. Changing it starts the conversation anew.
@@ -128,7 +138,10 @@ public final class Chat: Sendable {
     guard let documents else {
       return Prompt(text: question, context: [], reason: "no documents were given")
     }
-    if isWhole { return Prompt(text: question, context: shown, reason: "all documents are in the prompt") }
+    if isWhole {
+      return Prompt(
+        text: ContextPrompt.question(question, []), context: shown, reason: "all documents are in the prompt")
+    }
     let tokenizer = session.engine.model.tokenizer
     let found = try DocumentContext(documents, question: question, budget: documentBudget) {
       tokenizer.encode($0).count
@@ -139,12 +152,13 @@ public final class Chat: Sendable {
 
   private func placeWhole(_ found: DocumentContext, _ question: String) -> Prompt {
     let sources = found.items.map { Source(number: $0.number, $0.passage) }
-    session.system = "\(customSystem ?? ContextPrompt.documentSystem)\n\n\(ContextPrompt.text(sources))"
+    session.system = "\(customSystem ?? ContextPrompt.documentSystem)\n\nText: \(ContextPrompt.text(sources))"
     state.withLock { state in
       state.shown = sources.map { ($0, 0) }
       state.isWhole = true
     }
-    return Prompt(text: question, context: sources, reason: "all documents are in the prompt")
+    return Prompt(
+      text: ContextPrompt.question(question, []), context: sources, reason: "all documents are in the prompt")
   }
 
   /// Passages that an earlier question brought stand there already and keep their numbers.
@@ -152,7 +166,8 @@ public final class Chat: Sendable {
     session.system = customSystem ?? ContextPrompt.documentSystem
     var new: [Source] = [], context: [Source] = []
     let last = state.withLock { $0.lastNumber }
-    for item in found.items {
+    let best = found.items.map(\.passage.score).max() ?? 0
+    for item in found.items where item.passage.score >= Self.worthwhile * best {
       if let known = shown.first(where: { $0.location == item.source && $0.text == item.passage.text }) {
         context.append(known)
       } else {

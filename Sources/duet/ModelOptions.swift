@@ -55,7 +55,7 @@ struct AnswerFlags: ParsableArguments {
   var topP = SamplingOptions().topP
   @Option(help: "Leave out tokens less likely than this share of the most likely one.")
   var minP = SamplingOptions().minP
-  @Option(help: "Divide the logits of recent tokens by this; 1 for no penalty.")
+  @Option(help: "Divide the logits of recent tokens of the answer by this; 1 for no penalty.")
   var repeatPenalty = SamplingOptions().repetitionPenalty
   @Option(help: "Equal seeds give equal texts (default: a new one for each run).")
   var seed: UInt64?

@@ -1,12 +1,12 @@
 /// How large the passages of an index are.
 public struct ChunkOptions: Equatable, Sendable {
-  /// Bytes of UTF-8 that a passage is filled up to; about 200 English words.
+  /// Bytes of UTF-8 that a passage is filled up to; about 100 English words.
   public let targetBytes: Int
   /// Bytes that a passage exceeds only for a single word, and then at most fourfold.
   public let maximumBytes: Int
 
   /// Both are at least 64, and the maximum is no less than the target.
-  public init(targetBytes: Int = 1_200, maximumBytes: Int = 1_800) {
+  public init(targetBytes: Int = 600, maximumBytes: Int = 1_000) {
     self.targetBytes = max(64, targetBytes)
     self.maximumBytes = max(64, targetBytes, maximumBytes)
   }

@@ -162,7 +162,16 @@ struct GGUFPart {
     for entry in entries {
       tensors.append(try info(entry, data: data, alignment: alignment, cursor: cursor))
     }
+    try refuseOverlaps(tensors, cursor)
     return tensors
+  }
+
+  /// A small file whose tensors all share their bytes would ask for the memory of a large model.
+  private static func refuseOverlaps(_ tensors: [TensorInfo], _ cursor: GGUFCursor) throws(GGUFError) {
+    let sorted = tensors.sorted { $0.range.lowerBound < $1.range.lowerBound }
+    for (tensor, next) in zip(sorted, sorted.dropFirst()) where next.range.lowerBound < tensor.range.upperBound {
+      throw cursor.invalid("tensor \(next.name)", "shares bytes with \(tensor.name)")
+    }
   }
 
   private static func info(

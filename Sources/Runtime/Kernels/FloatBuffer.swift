@@ -8,13 +8,15 @@ import CKernels
   package let count: Int
   private let base: UnsafeMutablePointer<Float>
 
-  /// Zeros. The system provides the pages as they are first written.
+  /// Values that are yet to be written. The system provides the pages of a large buffer as they
+  /// first are.
   package init(count: Int) {
     self.count = count
     let bytes = max(64, count * MemoryLayout<Float>.stride)
     let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
-    unsafe raw.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
-    unsafe base = raw.assumingMemoryBound(to: Float.self)
+    unsafe base = raw.bindMemory(to: Float.self, capacity: max(1, count))
+    // Small ones come from memory that was used before.
+    if bytes <= 65_536 { unsafe base.initialize(repeating: 0, count: count) }
   }
 
   package convenience init(_ values: some Collection<Float>) {

@@ -24,6 +24,8 @@ public final class Model: Sendable {
   }
   /// Bytes of all weights.
   public var weightBytes: Int { file.tensors.reduce(0) { $0 + $1.range.count } }
+  /// Values of all weights.
+  public var parameterCount: Int { file.tensors.reduce(0) { $0 + $1.elementCount } }
   /// The tier of kernels chosen for this CPU.
   public var kernels: String { core.operations.name }
 

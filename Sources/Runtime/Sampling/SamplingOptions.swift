@@ -10,8 +10,9 @@ public struct SamplingOptions: Sendable, Equatable {
   public var topP: Float = 0.95
   /// Drops tokens less likely than this share of the most likely one (arXiv 2407.01082).
   public var minP: Float = 0.05
-  /// Logits of tokens seen in the last `penaltyWindow` are divided by this where positive, else
-  /// multiplied (arXiv 1909.05858); 1 for none.
+  /// Logits of tokens among the last `penaltyWindow` of the answer are divided by this where positive,
+  /// else multiplied (arXiv 1909.05858); 1 for none. Tokens of the prompt are not penalised: an answer
+  /// may quote it.
   public var repetitionPenalty: Float = 1
   /// Taken off the logit of a token for every time it was seen.
   public var frequencyPenalty: Float = 0

@@ -59,7 +59,8 @@ struct AnswerGenerator {
 
   /// Reads the tokens that the cache does not hold, and draws the first new one.
   private mutating func read() async throws -> Int32 {
-    let cached = await engine.begin(sequence, prompt: tokens, sampling: options.sampling)
+    let cached = await engine.begin(
+      sequence, prompt: tokens, answered: answer.count, sampling: options.sampling)
     if answer.isEmpty { completion.usage.cachedTokens = cached }
     var rest = tokens[cached...]
     while rest.count > engine.options.batch {
@@ -83,6 +84,7 @@ struct AnswerGenerator {
     emit(assembler.append(tokenizer.bytes(of: token)))
     if assembler.isStopped { return end(.stopString) }
     if answer.count >= options.maxTokens { return end(.maxTokens) }
+    if options.stopsAtRepetition, RepetitionGuard.isCaught(answer) { return end(.repetition) }
     return tokens.count + 1 >= engine.contextLength && !dropTurns() ? end(.contextFull) : false
   }
 

@@ -31,6 +31,8 @@ public actor Engine {
   private let store: PageStore
   private var sequences: [Int: CachedSequence] = [:]
   private var samplers: [Int: Sampler] = [:]
+  /// Where the answer of each sequence begins: penalties look back no further.
+  private var answerStarts: [Int: Int] = [:]
   private var lastID = 0
 
   /// Starts the threads. Buffers are made when they are first needed.
@@ -39,7 +41,7 @@ public actor Engine {
     var options = options
     options.batch = max(1, min(options.batch, 4_096))
     self.options = options
-    threads = max(1, options.threads ?? processorCount())
+    threads = max(1, min(options.threads ?? processorCount(), 256))
     contextLength = max(1, options.contextLength ?? min(model.config.contextLength, 8_192))
     let pool = ThreadPool(threadCount: threads)
     decoder = Decoder(model.core, pool: pool, capacity: options.batch, precision: options.activations)
@@ -57,13 +59,16 @@ public actor Engine {
   func close(_ id: Int) {
     sequences[id] = nil
     samplers[id] = nil
+    answerStarts[id] = nil
   }
 
   /// Prepares a sequence for `prompt`: what its cache holds of it stays, the rest goes.
   ///
+  /// - Parameter answered: tokens at the end of the prompt that are the answer so far.
   /// - Returns: tokens that need not be read again. The last one always is, for its logits.
-  func begin(_ id: Int, prompt: [Int32], sampling: SamplingOptions) -> Int {
-    samplers[id] = Sampler(sampling)
+  func begin(_ id: Int, prompt: [Int32], answered: Int, sampling: SamplingOptions) -> Int {
+    if answered == 0 { samplers[id] = Sampler(sampling) }
+    answerStarts[id] = prompt.count - answered
     guard let sequence = sequences[id] else { return 0 }
     return sequence.reuse(Array(prompt.dropLast()), from: store)
   }
@@ -83,7 +88,7 @@ public actor Engine {
 
   private func choose(_ id: Int, _ sequence: CachedSequence) -> Int32 {
     samplers[id]?.choose(
-      decoder.logits, 0..<model.config.vocabularySize, history: sequence.tokens, model.core.operations) ?? 0
+      decoder.logits, 0..<model.config.vocabularySize, history: sequence.tokens[(answerStarts[id] ?? 0)...], model.core.operations) ?? 0
   }
 
   // MARK: Measuring

@@ -5,6 +5,8 @@ public struct GenerationOptions: Sendable {
   public var maxTokens = 512
   /// Texts that end the answer; they are not part of it.
   public var stops: [String] = []
+  /// Whether an answer ends that only repeats itself, as those of small models may without end.
+  public var stopsAtRepetition = true
 
   /// Greedy, up to 512 tokens.
   public init() {}
@@ -46,6 +48,8 @@ public struct Completion: Sendable, Equatable {
     case stopString = "stop_string"
     /// `maxTokens` were generated.
     case maxTokens = "max_tokens"
+    /// The model said the same again and again.
+    case repetition
     /// The context was full, and nothing could be dropped from it.
     case contextFull = "context_full"
   }
