@@ -10,6 +10,7 @@ let strict: [SwiftSetting] = [
 
 let package = Package(
   name: "Duet",
+  platforms: [.macOS(.v15), .iOS(.v18)],
   products: [
     .library(name: "DuetRuntime", targets: ["DuetRuntime"]),
     .library(name: "DuetDocuments", targets: ["DuetDocuments"]),
@@ -72,7 +73,7 @@ let package = Package(
     .testTarget(name: "TerminalTests", dependencies: ["DuetTerminal"], swiftSettings: strict),
     .testTarget(name: "RouterTests", dependencies: ["DuetRouter"], swiftSettings: strict),
     .testTarget(
-      name: "GoldenTests", dependencies: ["DuetRuntime", "DuetRouter"],
+      name: "GoldenTests", dependencies: ["DuetRuntime", "DuetDocuments", "DuetRouter"],
       path: "Tests/Golden", resources: [.copy("Fixtures")], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6],

@@ -179,7 +179,8 @@ public final class Chat: Sendable {
       state.lastNumber += new.count
       state.shown += new.map { ($0, state.turns - 1) }
     }
-    let reason = context.isEmpty ? "no passage matches the question" : "\(context.count) passages match the question"
+    let reason =
+      context.isEmpty ? "no passage matches the question" : "\(context.count) passages match the question"
     return Prompt(text: ContextPrompt.question(question, new), context: context, reason: reason)
   }
 }

@@ -1,7 +1,7 @@
 /// Markdown as plain text. Small models answer fences and headings with more of them.
-enum PlainText {
+package enum PlainText {
   /// The text without fences, heading marks and the addresses of links. O(n).
-  static func of(_ markdown: String) -> String {
+  package static func of(_ markdown: String) -> String {
     markdown.split(separator: "\n", omittingEmptySubsequences: false)
       .filter { !$0.drop(while: \.isWhitespace).hasPrefix("```") && !isRule($0) }
       .map { withoutLinks(withoutMarks($0)) }

@@ -19,7 +19,16 @@ public struct Source: Sendable, Equatable {
   public let location: String
   /// The document's title and headings above the passage.
   public let title: String
+  /// As in the document.
   public let text: String
+
+  /// A source by its parts.
+  package init(number: Int, location: String, title: String, text: String) {
+    self.number = number
+    self.location = location
+    self.title = title
+    self.text = text
+  }
 
   /// The source of a passage.
   init(number: Int, _ passage: Passage) {
@@ -32,7 +41,9 @@ public struct Source: Sendable, Equatable {
 
 /// An answer with what it rests on and what it took.
 public struct Reply: Sendable {
+  /// What was said.
   public var text = ""
+  /// Who said it.
   public var route = Route.base
   /// Why this route, in a few words.
   public var reason = ""
@@ -40,7 +51,9 @@ public struct Reply: Sendable {
   public var score: Double?
   /// The passages that the answer draws on, the most first.
   public var sources: [Source] = []
+  /// Tokens.
   public var usage = Usage()
+  /// Seconds.
   public var timings = Timings()
   /// How the text ended.
   public var finish = Completion.Reason.stop

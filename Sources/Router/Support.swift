@@ -1,9 +1,9 @@
 /// Which passages an answer draws on, by the words they share.
-struct Support {
+package struct Support {
   private let words: Set<Substring>
 
   /// The words of an answer that say something: three letters or more, or digits.
-  init(answer: String) {
+  package init(answer: String) {
     words = Self.words(answer)
   }
 
@@ -14,14 +14,14 @@ struct Support {
   }
 
   /// The share of the answer's words that a passage holds, 0 to 1. O(passage).
-  func share(_ passage: Source) -> Double {
+  package func share(_ passage: Source) -> Double {
     guard !words.isEmpty else { return 0 }
     let held = Self.words(passage.title + " " + passage.text)
     return Double(words.intersection(held).count) / Double(words.count)
   }
 
   /// The passages that hold nearly as much of the answer as the best does, at most `limit`.
-  func best(_ passages: [Source], limit: Int = 3) -> [Source] {
+  package func best(_ passages: [Source], limit: Int = 3) -> [Source] {
     let shares = passages.map { (passage: $0, share: share($0)) }
     let largest = shares.map(\.share).max() ?? 0
     guard largest > 0 else { return Array(passages.prefix(1)) }

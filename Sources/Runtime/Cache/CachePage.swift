@@ -70,7 +70,8 @@ package struct CacheLayout: Sendable, Equatable {
 
   /// The kernels' view of tokens `range` of the page; valid while the object lives.
   @unsafe func view(layer: Int, head: Int, _ range: Range<Int>) -> duet_page {
-    precondition(range.lowerBound >= 0 && range.upperBound <= CacheLayout.pageTokens, "tokens outside of the page")
+    precondition(
+      range.lowerBound >= 0 && range.upperBound <= CacheLayout.pageTokens, "tokens outside of the page")
     return unsafe duet_page(
       keys: UnsafeRawPointer(plane(layer, head, 0)), values: UnsafeRawPointer(plane(layer, head, 1)),
       first: UInt32(range.lowerBound), last: UInt32(range.upperBound))

@@ -93,7 +93,8 @@ extension Decoder {
     for token in rows.indices {
       for head in 0..<heads {
         combine(
-          token, head, first: starts[token] * heads + head, count: starts[token + 1] - starts[token], every: heads)
+          token, head, first: starts[token] * heads + head, count: starts[token + 1] - starts[token],
+          every: heads)
       }
       if precision == .int8 { space.attended.quantize(token, operations) }
     }

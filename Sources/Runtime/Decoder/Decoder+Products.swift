@@ -55,7 +55,10 @@ extension Decoder {
     _ matrix: Matrix, _ rows: Range<Int>, _ x: Activations, _ tokens: Int, _ out: FloatBuffer, _ worker: Int,
     direct: Bool
   ) {
-    if direct {
+    if precision == .float32 && tokens > Self.directTokens {
+      operations.multiplyDequantized(
+        matrix, rows: rows, x, tokens: tokens, scratch: space.panels[worker], out: out, stride: matrix.rows)
+    } else if direct {
       operations.multiply(
         matrix, rows: rows, x, tokens: tokens, precision: precision, out: out, stride: matrix.rows)
     } else {

@@ -137,7 +137,8 @@ package final class Decoder {
       let range = token * width..<(token + 1) * width
       if let norm {
         operations.normalize(
-          space.result, range, weight: norm, epsilon: config.normEpsilon, out: space.result, at: range.lowerBound)
+          space.result, range, weight: norm, epsilon: config.normEpsilon, out: space.result,
+          at: range.lowerBound)
       }
       operations.add(space.result, range, to: space.hidden, at: range.lowerBound)
     }

@@ -15,10 +15,12 @@ public enum GGUFError: Error, Equatable, CustomStringConvertible {
   case wrongShape(path: String, tensor: String, shape: [Int], expected: [Int])
   case splitMismatch(path: String, problem: String)
 
+  /// What is wrong, where, and what to do.
   public var description: String {
     switch self {
     case .file(let error): error.description
-    case .notGGUF(let path): "\(path) is not a GGUF file (it does not start with \"GGUF\"); give a .gguf model"
+    case .notGGUF(let path):
+      "\(path) is not a GGUF file (it does not start with \"GGUF\"); give a .gguf model"
     case .bigEndian(let path): "\(path) is a big-endian GGUF file; convert it to little-endian"
     case .unsupportedVersion(let path, let version):
       "\(path) is GGUF version \(version); versions 2 and 3 can be read, so convert it again"

@@ -4,6 +4,7 @@ public struct TensorInfo: Sendable {
   public let name: String
   /// Elements along each dimension, the contiguous one first (the file's order).
   public let shape: [Int]
+  /// How the values are stored.
   public let type: TensorType
   /// The bytes within `file`, checked against its length.
   public let range: Range<Int>
@@ -92,7 +93,8 @@ public struct GGUFFile: Sendable {
     }
     let total = parts.reduce(0) { $0 + $1.tensors.count }
     if let expected = try first.metadata.integer("split.tensors.count"), expected != total {
-      throw .splitMismatch(path: path, problem: "its parts hold \(total) tensors, where \(expected) are needed")
+      throw .splitMismatch(
+        path: path, problem: "its parts hold \(total) tensors, where \(expected) are needed")
     }
     return parts
   }
@@ -169,7 +171,8 @@ struct GGUFPart {
   /// A small file whose tensors all share their bytes would ask for the memory of a large model.
   private static func refuseOverlaps(_ tensors: [TensorInfo], _ cursor: GGUFCursor) throws(GGUFError) {
     let sorted = tensors.sorted { $0.range.lowerBound < $1.range.lowerBound }
-    for (tensor, next) in zip(sorted, sorted.dropFirst()) where next.range.lowerBound < tensor.range.upperBound {
+    for (tensor, next) in zip(sorted, sorted.dropFirst())
+    where next.range.lowerBound < tensor.range.upperBound {
       throw cursor.invalid("tensor \(next.name)", "shares bytes with \(tensor.name)")
     }
   }

@@ -82,6 +82,7 @@ public enum FileError: Error, Equatable, CustomStringConvertible {
   case notAFile(path: String)
   case empty(path: String)
 
+  /// What is wrong, where, and what to do.
   public var description: String {
     switch self {
     case .cannotOpen(let path, let code):

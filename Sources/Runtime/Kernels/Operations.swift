@@ -27,7 +27,8 @@ import CKernels
 
   /// Writes `x`, scaled to unit root mean square and then by `weight`, to `out` (which may be `x`).
   package func normalize(
-    _ x: FloatBuffer, _ range: Range<Int>, weight: FloatBuffer, epsilon: Float, out: FloatBuffer, at offset: Int
+    _ x: FloatBuffer, _ range: Range<Int>, weight: FloatBuffer, epsilon: Float, out: FloatBuffer,
+    at offset: Int
   ) {
     precondition(weight.count == range.count, "norm and vector differ in length")
     unsafe table.pointee.rms_norm(
@@ -128,6 +129,25 @@ import CKernels
     }
   }
 
+  /// The same in single precision, each row being dequantized once for all tokens.
+  package func multiplyDequantized(
+    _ matrix: Matrix, rows: Range<Int>, _ x: Activations, tokens: Int, scratch: FloatBuffer,
+    out: FloatBuffer, stride: Int
+  ) {
+    precondition(x.width == matrix.columns, "matrix and vector differ in length")
+    let view = unsafe x.view(0..<tokens)
+    for row in rows {
+      dequantize(matrix, row: row, out: scratch, at: 0)
+      let values = unsafe scratch.pointer(0..<matrix.columns)
+      for token in 0..<tokens {
+        let at = token * stride + row
+        unsafe duet_run_dot(
+          table, true, Int32(DUET_F32), values, 4 * matrix.columns, 1, matrix.columns, view + token,
+          out.pointer(at..<at + 1))
+      }
+    }
+  }
+
   /// The same by packed panels, which pays from some tokens on.
   package func multiplyPanels(
     _ matrix: Matrix, rows: Range<Int>, _ x: Activations, tokens: Int, scratch: FloatBuffer,
@@ -168,6 +188,7 @@ public enum ActivationType: String, Sendable, CaseIterable {
 public enum KernelError: Error, Equatable, CustomStringConvertible {
   case noSuchTier(name: String, features: String)
 
+  /// What is wrong, where, and what to do.
   public var description: String {
     switch self {
     case .noSuchTier(let name, let features):

@@ -15,7 +15,9 @@ public struct BenchmarkOptions: Sendable {
 
 /// Speeds of one model, medians of the repetitions.
 public struct BenchmarkResult: Sendable {
+  /// Reading a prompt; nil where none was read.
   public var prefillTokensPerSecond: Double?
+  /// Generating one token after the other; nil where none was.
   public var decodeTokensPerSecond: Double?
   /// Bytes that one step of decoding reads, of weights and cache, at the middle of the run.
   public var bytesPerToken = 0
@@ -43,14 +45,19 @@ extension Engine {
       progress(run, options.repetitions)
       let sequence = CachedSequence(layout: model.core.cacheLayout(self.options.cache), salt: 0)
       _ = try timeReading(options.depth, sequence)
-      if options.prefill > 0 { prefill.append(Double(options.prefill) / (try timeReading(options.prefill, sequence))) }
+      if options.prefill > 0 {
+        prefill.append(Double(options.prefill) / (try timeReading(options.prefill, sequence)))
+      }
       sequence.truncate(options.depth)
-      if options.decode > 0 { decode.append(Double(options.decode) / (try timeDecoding(options.decode, sequence))) }
+      if options.decode > 0 {
+        decode.append(Double(options.decode) / (try timeDecoding(options.decode, sequence)))
+      }
     }
     progress(options.repetitions, options.repetitions)
     result.prefillTokensPerSecond = Self.median(prefill)
     result.decodeTokensPerSecond = Self.median(decode)
-    result.bytesPerToken = model.bytesPerToken(depth: options.depth + options.decode / 2, cache: self.options.cache)
+    result.bytesPerToken = model.bytesPerToken(
+      depth: options.depth + options.decode / 2, cache: self.options.cache)
     result.readRate = measureReadRate()
     return result
   }

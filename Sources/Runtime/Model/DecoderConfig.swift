@@ -17,19 +17,27 @@ public struct DecoderConfig: Sendable, Equatable {
 
   /// As the file names it, such as `llama`.
   public var architecture: String
+  /// Attention and feed-forward, one after the other, so many times.
   public var layerCount: Int
   /// The width of the hidden state.
   public var embeddingLength: Int
+  /// The width inside of the feed-forward part.
   public var feedForwardLength: Int
+  /// Heads of queries.
   public var headCount: Int
   /// Heads of keys and values, each shared by `headCount / keyValueHeadCount` query heads.
   public var keyValueHeadCount: Int
+  /// Values of a head.
   public var headSize: Int
   /// Tokens that the model was trained to attend to.
   public var contextLength: Int
+  /// Tokens that there are.
   public var vocabularySize: Int
+  /// Added to the mean square before the root is taken.
   public var normEpsilon: Float
+  /// Of the feed-forward part.
   public var activation: Activation
+  /// How positions enter queries and keys.
   public var rotary: Rotary
   /// The rotary embedding of layers with a window; nil for the same as elsewhere.
   public var localRotary: Rotary?
@@ -94,13 +102,15 @@ public enum ModelError: Error, CustomStringConvertible {
   case tokenizer(TokenizerError)
   case template(path: String, TemplateError)
 
+  /// What is wrong, where, and what to do.
   public var description: String {
     switch self {
     case .file(let error): error.description
     case .unknownArchitecture(let path, let name):
       "\(path) holds a model of the architecture \(name), which is not supported; supported are "
         + DecoderConfig.knownArchitectures.joined(separator: ", ")
-    case .unsupported(let path, let feature): "\(path) needs \(feature), which is not supported; use another model"
+    case .unsupported(let path, let feature):
+      "\(path) needs \(feature), which is not supported; use another model"
     case .kernels(let error): error.description
     case .tokenizer(let error): error.description
     case .template(let path, let error): "\(path): the chat template cannot be used: \(error)"

@@ -11,6 +11,7 @@
 public final class Model: Sendable {
   /// The file, with its metadata and tensors.
   public let file: GGUFFile
+  /// How text becomes tokens.
   public let tokenizer: Tokenizer
   /// How the model wants conversations written; nil for a base model, which only continues text.
   public let template: ChatTemplate?

@@ -37,7 +37,8 @@ public struct SamplingOptions: Sendable, Equatable {
   public func problem() -> SamplingError? {
     let checks: [(String, Float, ClosedRange<Float>)] = [
       ("temperature", temperature, 0...100), ("top-p", topP, 0...1), ("min-p", minP, 0...1),
-      ("repetition penalty", repetitionPenalty, 0.01...100), ("frequency penalty", frequencyPenalty, -100...100),
+      ("repetition penalty", repetitionPenalty, 0.01...100),
+      ("frequency penalty", frequencyPenalty, -100...100),
       ("presence penalty", presencePenalty, -100...100),
     ]
     for (name, value, range) in checks where !range.contains(value) {
@@ -51,6 +52,7 @@ public struct SamplingOptions: Sendable, Equatable {
 public enum SamplingError: Error, Equatable, CustomStringConvertible {
   case outOfRange(name: String, value: Float, range: ClosedRange<Float>)
 
+  /// What is wrong, where, and what to do.
   public var description: String {
     switch self {
     case .outOfRange(let name, let value, let range):

@@ -88,7 +88,8 @@ public actor Engine {
 
   private func choose(_ id: Int, _ sequence: CachedSequence) -> Int32 {
     samplers[id]?.choose(
-      decoder.logits, 0..<model.config.vocabularySize, history: sequence.tokens[(answerStarts[id] ?? 0)...], model.core.operations) ?? 0
+      decoder.logits, 0..<model.config.vocabularySize, history: sequence.tokens[(answerStarts[id] ?? 0)...],
+      model.core.operations) ?? 0
   }
 
   // MARK: Measuring

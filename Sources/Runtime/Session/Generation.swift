@@ -1,5 +1,6 @@
 /// What a generated text may be like.
 public struct GenerationOptions: Sendable {
+  /// How tokens are chosen.
   public var sampling = SamplingOptions()
   /// The most tokens to generate.
   public var maxTokens = 512
@@ -54,9 +55,13 @@ public struct Completion: Sendable, Equatable {
     case contextFull = "context_full"
   }
 
+  /// What was said.
   public var text = ""
+  /// Why it ended.
   public var reason = Reason.stop
+  /// Tokens.
   public var usage = Usage()
+  /// Seconds.
   public var timings = Timings()
 
   /// No text yet.
@@ -83,6 +88,7 @@ public enum SessionError: Error, Equatable, CustomStringConvertible {
   case sampling(SamplingError)
   case template(String)
 
+  /// What is wrong, where, and what to do.
   public var description: String {
     switch self {
     case .promptTooLong(let tokens, let limit):

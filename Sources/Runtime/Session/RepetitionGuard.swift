@@ -1,5 +1,5 @@
 /// Recognises an answer that goes in circles.
-enum RepetitionGuard {
+package enum RepetitionGuard {
   /// The same tokens so many times in a row are no accident, if they are enough in all.
   static let repeats = 3
   static let minimumTokens = 24
@@ -7,7 +7,7 @@ enum RepetitionGuard {
 
   /// Whether the answer ends in the same tokens three times or more. O(period), mostly less: only
   /// periods at which the last token recurs are compared.
-  static func isCaught(_ answer: [Int32]) -> Bool {
+  package static func isCaught(_ answer: [Int32]) -> Bool {
     guard answer.count >= minimumTokens, let last = answer.last else { return false }
     let longest = min(longestPeriod, answer.count / repeats)
     guard longest > 0 else { return false }

@@ -5,6 +5,7 @@ import Synchronization
 /// One answer is generated at a time; its text comes as a stream, and cancelling the task that
 /// reads it, or leaving the loop, stops the model within a token.
 public final class Session: Sendable {
+  /// What runs the model.
   public let engine: Engine
   private let state: Mutex<State>
 

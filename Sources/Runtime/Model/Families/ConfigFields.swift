@@ -64,7 +64,8 @@ struct ConfigFields {
     }
     let headSize = try optional("attention.key_length", 2...8_192) ?? width / heads
     guard headSize >= 2, headSize % 2 == 0 else {
-      throw invalid("attention.key_length", "makes heads of \(headSize) values, where an even number is needed")
+      throw invalid(
+        "attention.key_length", "makes heads of \(headSize) values, where an even number is needed")
     }
     guard try optional("attention.value_length", 2...8_192) ?? headSize == headSize else {
       throw invalid("attention.value_length", "differs from the length of keys, \(headSize)")
@@ -75,7 +76,9 @@ struct ConfigFields {
 
   func rotary(headSize: Int, defaultBase: Double, split: Bool) throws -> DecoderConfig.Rotary {
     let base = try number("rope.freq_base") ?? defaultBase
-    guard base > 0, base <= 1e12 else { throw invalid("rope.freq_base", "is \(base), where 0 to 1e12 is allowed") }
+    guard base > 0, base <= 1e12 else {
+      throw invalid("rope.freq_base", "is \(base), where 0 to 1e12 is allowed")
+    }
     let dimensions = try optional("rope.dimension_count", 2...headSize) ?? headSize
     guard dimensions % 2 == 0 else {
       throw invalid("rope.dimension_count", "is \(dimensions), where an even number is needed")

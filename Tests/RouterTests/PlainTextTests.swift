@@ -1,0 +1,64 @@
+import DuetRouter
+import Testing
+
+@Suite("Markdown as plain text")
+struct PlainTextTests {
+  @Test("loses fences, heading marks, rules and addresses")
+  func marks() {
+    let markdown = """
+      ## Set-up
+
+      Run [the tool](https://example.org/a(b)) in `sh`:
+
+      ```console
+      $ tool --now
+      ```
+
+      | a | b |
+      |---|---|
+      | 1 | 2 |
+      """
+    #expect(
+      PlainText.of(markdown) == """
+        Set-up
+
+        Run the tool) in `sh`:
+
+        $ tool --now
+
+        | a | b |
+        | 1 | 2 |
+        """)
+  }
+
+  @Test("leaves other text as it is", arguments: ["", "a [b] (c)", "](", "x](y)", "1 - 2", "# ", "[a](b"])
+  func others(_ text: String) {
+    #expect(PlainText.of(text) == (text == "# " ? "" : text))
+  }
+}
+
+@Suite("The support of an answer")
+struct SupportTests {
+  private func source(_ number: Int, _ text: String) -> Source {
+    Source(number: number, location: "file.txt:\(number)", title: "", text: text)
+  }
+
+  @Test("is the passage that shares its words, the most first")
+  func best() {
+    let sources = [
+      source(1, "The lease ends when either side says so."),
+      source(2, "The rent is 900 a month and the lease ends in May 2031."),
+      source(3, "Cats are not allowed."),
+    ]
+    #expect(Support(answer: "The lease ends in May 2031.").best(sources).map(\.number) == [2])
+    #expect(Support(answer: "Cats!").best(sources).map(\.number) == [3])
+    #expect(Support(answer: "Cats!").share(sources[0]) == 0)
+  }
+
+  @Test("falls back to the best passage found where no word is shared")
+  func nothingShared() {
+    let sources = [source(1, "One thing."), source(2, "Another.")]
+    #expect(Support(answer: "Unrelated words").best(sources).map(\.number) == [1])
+    #expect(Support(answer: "anything").best([]).isEmpty)
+  }
+}
