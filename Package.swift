@@ -34,7 +34,7 @@ let package = Package(
       swiftSettings: strict
     ),
     .systemLibrary(
-      name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
+      name: "CZlib", providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
     .target(
       name: "DuetDocuments",
       dependencies: ["CZlib", .product(name: "GRDB", package: "GRDB.swift")],
