@@ -85,17 +85,7 @@ public final class Chat: Sendable {
   public func ask(
     _ question: String, _ options: GenerationOptions = GenerationOptions()
   ) -> AsyncThrowingStream<ChatEvent, any Error> {
-    AsyncThrowingStream { continuation in
-      let task = Task {
-        do {
-          try await self.answer(question, options) { continuation.yield($0) }
-          continuation.finish()
-        } catch {
-          continuation.finish(throwing: error)
-        }
-      }
-      continuation.onTermination = { _ in task.cancel() }
-    }
+    .task { [self] in try await answer(question, options, $0) }
   }
 
   private func answer(

@@ -48,16 +48,8 @@ public final class Session: Sendable {
     to question: String, _ options: GenerationOptions = GenerationOptions()
   ) -> AsyncThrowingStream<String, any Error> {
     let events = events(replyingTo: question, options)
-    return AsyncThrowingStream { continuation in
-      let task = Task {
-        do {
-          for try await case .text(let text) in events { continuation.yield(text) }
-          continuation.finish()
-        } catch {
-          continuation.finish(throwing: error)
-        }
-      }
-      continuation.onTermination = { _ in task.cancel() }
+    return .task { yield in
+      for try await case .text(let text) in events { yield(text) }
     }
   }
 
@@ -68,17 +60,7 @@ public final class Session: Sendable {
   public func events(
     replyingTo question: String, _ options: GenerationOptions = GenerationOptions()
   ) -> AsyncThrowingStream<GenerationEvent, any Error> {
-    AsyncThrowingStream { continuation in
-      let task = Task {
-        do {
-          try await self.answer(question, options) { continuation.yield($0) }
-          continuation.finish()
-        } catch {
-          continuation.finish(throwing: error)
-        }
-      }
-      continuation.onTermination = { _ in task.cancel() }
-    }
+    .task { [self] in try await answer(question, options, $0) }
   }
 
   private func answer(

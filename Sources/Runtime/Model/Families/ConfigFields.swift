@@ -23,6 +23,28 @@ struct ConfigFields {
     .invalid(path: file.path, field: "\(prefix).\(name)", problem: problem)
   }
 
+  /// What all families have, with scores scaled as in "Attention Is All You Need" (arXiv 1706.03762).
+  func config(
+    _ activation: DecoderConfig.Activation, rotaryBase: Double, split: Bool
+  ) throws -> DecoderConfig {
+    let shape = try attentionShape()
+    return try DecoderConfig(
+      architecture: prefix,
+      layerCount: layerCount(),
+      embeddingLength: shape.embeddingLength,
+      feedForwardLength: required("feed_forward_length", Self.widths),
+      headCount: shape.headCount,
+      keyValueHeadCount: shape.keyValueHeadCount,
+      headSize: shape.headSize,
+      contextLength: contextLength(),
+      vocabularySize: vocabularySize(embeddingLength: shape.embeddingLength),
+      normEpsilon: normEpsilon(),
+      activation: activation,
+      rotary: rotary(headSize: shape.headSize, defaultBase: rotaryBase, split: split),
+      attentionScale: 1 / Float(shape.headSize).squareRoot()
+    )
+  }
+
   /// A layer takes several tensors, so a file cannot have more layers than tensors.
   func layerCount() throws(GGUFError) -> Int {
     try required("block_count", 1...max(1, file.tensors.count))

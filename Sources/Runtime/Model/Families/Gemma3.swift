@@ -6,39 +6,23 @@
 enum Gemma3 {
   static func config(_ file: GGUFFile) throws -> DecoderConfig {
     let fields = ConfigFields(file: file, prefix: "gemma3")
-    let shape = try fields.attentionShape()
-    let rotary = try fields.rotary(headSize: shape.headSize, defaultBase: 1_000_000, split: true)
-    var local = rotary
+    var config = try fields.config(.gelu, rotaryBase: 1_000_000, split: true)
+    var local = config.rotary
     local.base = try fields.number("rope.freq_base_swa") ?? 10_000
     local.scale = 1
-    return try DecoderConfig(
-      architecture: "gemma3",
-      layerCount: fields.layerCount(),
-      embeddingLength: shape.embeddingLength,
-      feedForwardLength: fields.required("feed_forward_length", ConfigFields.widths),
-      headCount: shape.headCount,
-      keyValueHeadCount: shape.keyValueHeadCount,
-      headSize: shape.headSize,
-      contextLength: fields.contextLength(),
-      vocabularySize: fields.vocabularySize(embeddingLength: shape.embeddingLength),
-      normEpsilon: fields.normEpsilon(),
-      activation: .gelu,
-      rotary: rotary,
-      localRotary: local,
-      slidingWindow: fields.required("attention.sliding_window", 1...1 << 24),
-      slidingWindowPattern: fields.optional("attention.sliding_window_pattern", 1...1_024) ?? 6,
-      attentionScale: attentionScale(fields, shape),
-      embeddingScale: Float(shape.embeddingLength).squareRoot(),
-      normalizesHeads: true,
-      normalizesResults: true
-    )
+    config.localRotary = local
+    config.slidingWindow = try fields.required("attention.sliding_window", 1...1 << 24)
+    config.slidingWindowPattern = try fields.optional("attention.sliding_window_pattern", 1...1_024) ?? 6
+    config.attentionScale = attentionScale(config)
+    config.embeddingScale = Float(config.embeddingLength).squareRoot()
+    config.normalizesHeads = true
+    config.normalizesResults = true
+    return config
   }
 
   /// The 27B model scales by its width per head, every other one by the head size.
-  private static func attentionScale(
-    _ fields: ConfigFields, _ shape: ConfigFields.AttentionShape
-  ) throws -> Float {
-    let size = try fields.layerCount() == 62 ? shape.embeddingLength / shape.headCount : shape.headSize
+  private static func attentionScale(_ config: DecoderConfig) -> Float {
+    let size = config.layerCount == 62 ? config.embeddingLength / config.headCount : config.headSize
     return 1 / Float(size).squareRoot()
   }
 }

@@ -8,21 +8,6 @@ enum Llama {
     guard try fields.optional("expert_count", 0...65_536) ?? 0 == 0 else {
       throw ModelError.unsupported(path: file.path, feature: "a mixture of experts")
     }
-    let shape = try fields.attentionShape()
-    return try DecoderConfig(
-      architecture: "llama",
-      layerCount: fields.layerCount(),
-      embeddingLength: shape.embeddingLength,
-      feedForwardLength: fields.required("feed_forward_length", ConfigFields.widths),
-      headCount: shape.headCount,
-      keyValueHeadCount: shape.keyValueHeadCount,
-      headSize: shape.headSize,
-      contextLength: fields.contextLength(),
-      vocabularySize: fields.vocabularySize(embeddingLength: shape.embeddingLength),
-      normEpsilon: fields.normEpsilon(),
-      activation: .silu,
-      rotary: fields.rotary(headSize: shape.headSize, defaultBase: 10_000, split: false),
-      attentionScale: 1 / Float(shape.headSize).squareRoot()
-    )
+    return try fields.config(.silu, rotaryBase: 10_000, split: false)
   }
 }
