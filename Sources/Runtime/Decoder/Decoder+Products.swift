@@ -32,7 +32,7 @@ extension Decoder {
   func multiply(_ products: [(matrix: Matrix, out: FloatBuffer)], by x: Activations, tokens: Int) {
     let direct = tokens <= Self.directTokens || precision == .float32
     let work = products.map { matrix, out in
-      Chunks(matrix: matrix, out: out, rows: direct ? Self.directRows(matrix) : Self.panelChunkRows)
+      Chunks(matrix: matrix, out: out, rows: direct ? directRows(matrix) : Self.panelChunkRows)
     }
     pool.run(work.reduce(0) { $0 + $1.count }) { [self] chunk, worker in
       var index = chunk
@@ -46,9 +46,10 @@ extension Decoder {
     }
   }
 
-  /// Some microseconds' worth of rows, and few enough chunks for the pool.
-  private static func directRows(_ matrix: Matrix) -> Int {
-    max(1, chunkBytes / max(1, matrix.rowBytes), matrix.rows / (ThreadPool.maximumChunks / 4) + 1)
+  /// Some microseconds' worth of rows; of large matrices more, for each chunk's first bytes are read
+  /// before the hardware has begun to fetch ahead.
+  private func directRows(_ matrix: Matrix) -> Int {
+    max(1, Self.chunkBytes / max(1, matrix.rowBytes), matrix.rows / (64 * pool.threadCount))
   }
 
   private func multiply(
