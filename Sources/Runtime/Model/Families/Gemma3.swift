@@ -6,10 +6,11 @@
 enum Gemma3 {
   static func config(_ file: GGUFFile) throws -> DecoderConfig {
     let fields = ConfigFields(file: file, prefix: "gemma3")
+    try fields.refuseBiases()
     let shape = try fields.attentionShape()
     let rotary = try fields.rotary(headSize: shape.headSize, defaultBase: 1_000_000, split: true)
     var local = rotary
-    local.base = try fields.number("rope.freq_base_swa") ?? 10_000
+    local.base = try fields.rotaryBase("rope.freq_base_swa", default: 10_000)
     local.scale = 1
     return try DecoderConfig(
       architecture: "gemma3",
