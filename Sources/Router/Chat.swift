@@ -91,7 +91,20 @@ public final class Chat: Sendable {
   private func answer(
     _ question: String, _ options: GenerationOptions, _ yield: (ChatEvent) -> Void
   ) async throws {
+    let before = state.withLock { $0 }
     let prompt = try place(question)
+    do {
+      try await answer(prompt, options, yield)
+    } catch let error as SessionError {
+      // The session did not take the question, so its passages stand nowhere.
+      state.withLock { $0 = before }
+      throw error
+    }
+  }
+
+  private func answer(
+    _ prompt: Prompt, _ options: GenerationOptions, _ yield: (ChatEvent) -> Void
+  ) async throws {
     var reply = Reply()
     reply.reason = prompt.reason
     yield(.routed(reply.route, reason: reply.reason, context: prompt.context))

@@ -71,11 +71,18 @@ struct Asking: Sendable {
       try say(style.dim("Sources:"))
       for source in reply.sources { try say(style.dim(printable("[\(source.number)] \(source.location)"))) }
     }
-    if reply.finish == .maxTokens {
-      note("(ended at \(options.maxTokens) tokens; raise --max-tokens for more)")
-    }
-    if reply.finish == .contextFull { note("(ended because the context is full; raise --context for more)") }
+    if let ending = ending(reply.finish) { note("(\(ending))") }
     if isVerbose { note(summary(reply)) }
+  }
+
+  /// Why an answer ended that its model did not end, and what to do for more.
+  private func ending(_ reason: Completion.Reason) -> String? {
+    switch reason {
+    case .stop, .stopString: nil
+    case .maxTokens: "ended at \(options.maxTokens) tokens; raise --max-tokens for more"
+    case .repetition: "ended because it only repeated itself; rephrase, or give --repeat-penalty 1.1"
+    case .contextFull: "ended because the context is full; raise --context for more"
+    }
   }
 
   private func summary(_ reply: Reply) -> String {

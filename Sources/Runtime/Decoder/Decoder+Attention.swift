@@ -32,7 +32,8 @@ extension Decoder {
       [(weights.query, space.query), (weights.key, space.key), (weights.value, space.value)],
       by: space.normed, tokens: rows.count)
     forEachToken(rows.count) { [self] token in place(rows[token], token, layer, weights) }
-    if rows.count <= Self.directTokens { attendBySegment(rows, layer) } else { attendByToken(rows, layer) }
+    let work = rows.count <= Self.directTokens ? segmentWork(rows, layer) : []
+    if work.isEmpty { attendByToken(rows, layer) } else { attendBySegment(rows, layer, work) }
     multiply([(weights.output, space.result)], by: space.attended, tokens: rows.count)
     addResult(rows.count, norm: weights.attentionResultNorm)
   }
@@ -76,26 +77,25 @@ extension Decoder {
     return max(0, row.position + 1 - window)
   }
 
+  /// The segments of all tokens; none where there are more than the pool shares out at once.
+  private func segmentWork(_ rows: [Row], _ layer: Int) -> [(token: Int, segment: Int)] {
+    let work = rows.indices.flatMap { token in segments(rows[token], layer).map { (token, $0) } }
+    return work.count > ThreadPool.maximumChunks / config.keyValueHeadCount ? [] : work
+  }
+
   /// Few tokens: each segment is work of its own, so that one long context keeps every core busy.
-  private func attendBySegment(_ rows: [Row], _ layer: Int) {
+  private func attendBySegment(_ rows: [Row], _ layer: Int, _ work: [(token: Int, segment: Int)]) {
     let heads = config.keyValueHeadCount
-    var work: [(token: Int, segment: Int)] = []
-    var starts = [0]
-    for token in rows.indices {
-      work += segments(rows[token], layer).map { (token, $0) }
-      starts.append(work.count)
-    }
     attention.reserve(work.count * heads)
     pool.run(work.count * heads) { [self] chunk, _ in
       let (token, segment) = work[chunk / heads]
       attendSegment(rows[token], token, layer, head: chunk % heads, segment, state: chunk)
     }
+    var first = 0
     for token in rows.indices {
-      for head in 0..<heads {
-        combine(
-          token, head, first: starts[token] * heads + head, count: starts[token + 1] - starts[token],
-          every: heads)
-      }
+      let count = segments(rows[token], layer).count
+      for head in 0..<heads { combine(token, head, first: first * heads + head, count: count, every: heads) }
+      first += count
       if precision == .int8 { space.attended.quantize(token, operations) }
     }
   }

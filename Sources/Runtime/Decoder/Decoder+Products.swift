@@ -1,8 +1,10 @@
 extension Decoder {
   /// Bytes of weights in a chunk of work: some microseconds' worth.
   private static let chunkBytes = 24_576
-  /// Rows of a chunk where panels are packed.
+  /// Rows of a chunk where panels are packed: a multiple of a panel's.
   private static let panelChunkRows = 32
+  /// The most chunks of one matrix, so that the three of a hand-off are few enough for the pool.
+  private static let matrixChunks = ThreadPool.maximumChunks / 4
 
   /// Calls `body` for every token, shared out among the threads where there are many.
   func forEachToken(_ count: Int, _ body: (Int) -> Void) {
@@ -32,7 +34,7 @@ extension Decoder {
   func multiply(_ products: [(matrix: Matrix, out: FloatBuffer)], by x: Activations, tokens: Int) {
     let direct = tokens <= Self.directTokens || precision == .float32
     let work = products.map { matrix, out in
-      Chunks(matrix: matrix, out: out, rows: direct ? directRows(matrix) : Self.panelChunkRows)
+      Chunks(matrix: matrix, out: out, rows: direct ? directRows(matrix) : Self.panelRows(matrix))
     }
     pool.run(work.reduce(0) { $0 + $1.count }) { [self] chunk, worker in
       var index = chunk
@@ -49,7 +51,12 @@ extension Decoder {
   /// Some microseconds' worth of rows; of large matrices more, for each chunk's first bytes are read
   /// before the hardware has begun to fetch ahead.
   private func directRows(_ matrix: Matrix) -> Int {
-    max(1, Self.chunkBytes / max(1, matrix.rowBytes), matrix.rows / (64 * pool.threadCount))
+    let fewest = matrix.rows / min(Self.matrixChunks, 64 * pool.threadCount) + 1
+    return max(Self.chunkBytes / max(1, matrix.rowBytes), fewest)
+  }
+
+  private static func panelRows(_ matrix: Matrix) -> Int {
+    (matrix.rows / (matrixChunks * panelChunkRows) + 1) * panelChunkRows
   }
 
   private func multiply(

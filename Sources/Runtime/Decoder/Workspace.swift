@@ -16,6 +16,19 @@ struct Workspace {
   /// One panel per thread.
   let panels: [FloatBuffer]
 
+  /// Bytes that the buffers may take, but for those of a single token.
+  private static let byteLimit = 1 << 30
+
+  /// The most tokens of a batch whose buffers stay within the limit.
+  static func maximumTokens(_ config: DecoderConfig) -> Int {
+    let width = config.embeddingLength, hidden = config.feedForwardLength
+    let queries = config.headCount * config.headSize, keys = config.keyValueHeadCount * config.headSize
+    let floats = 3 * width + 2 * queries + 2 * keys + 3 * hidden
+    // The int8 form takes a byte of each value and 16 of each run of 32.
+    let quantized = (width + queries + hidden) * 3 / 2
+    return max(1, byteLimit / (4 * floats + quantized))
+  }
+
   init(_ config: DecoderConfig, capacity: Int, threads: Int, operations: Operations) {
     let width = config.embeddingLength, hiddenWidth = config.feedForwardLength
     let queries = config.headCount * config.headSize, keys = config.keyValueHeadCount * config.headSize

@@ -47,6 +47,7 @@ struct AnswerGenerator {
 
   /// Generates until the answer ends.
   mutating func run() async throws {
+    guard options.maxTokens > 0 else { return _ = end(.maxTokens) }
     var next = try await read()
     completion.timings.prefill = seconds(since: start)
     completion.timings.firstToken = completion.timings.prefill

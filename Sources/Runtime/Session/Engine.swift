@@ -8,7 +8,8 @@ public struct EngineOptions: Sendable {
   public var activations = ActivationType.int8
   /// Tokens that a session may hold; nil for the model's own limit, at most 8,192.
   public var contextLength: Int?
-  /// Tokens of a prompt that are read at a time, 1 to 4,096.
+  /// Tokens of a prompt that are read at a time, 1 to 4,096; fewer where they would take over a
+  /// gigabyte of buffers.
   public var batch = 256
   /// Bytes of cache pages that are kept for prompts that begin alike.
   public var pageStoreBytes = 32 << 20
@@ -39,7 +40,7 @@ public actor Engine {
   public init(_ model: Model, _ options: EngineOptions = EngineOptions()) {
     self.model = model
     var options = options
-    options.batch = max(1, min(options.batch, 4_096))
+    options.batch = max(1, min(options.batch, 4_096, Workspace.maximumTokens(model.config)))
     self.options = options
     threads = max(1, min(options.threads ?? processorCount(), 256))
     contextLength = max(1, options.contextLength ?? min(model.config.contextLength, 8_192))

@@ -2,7 +2,7 @@
 public struct GenerationOptions: Sendable {
   /// How tokens are chosen.
   public var sampling = SamplingOptions()
-  /// The most tokens to generate.
+  /// The most tokens to generate; 0 or less generates none.
   public var maxTokens = 512
   /// Texts that end the answer; they are not part of it.
   public var stops: [String] = []

@@ -13,6 +13,8 @@ public final class Session: Sendable {
     var conversation: Conversation
     var sequence: Int?
     var isBusy = false
+    /// Counts the times that `turns` were set: an answer to former ones is no part of the new.
+    var revision = 0
   }
 
   /// Opens a conversation.
@@ -28,10 +30,16 @@ public final class Session: Sendable {
     if let sequence { Task { [engine] in await engine.close(sequence) } }
   }
 
-  /// Questions and answers so far. Setting them replaces the conversation.
+  /// Questions and answers so far. Setting them replaces the conversation; an answer that is being
+  /// generated still ends, but leaves no trace in it.
   public var turns: [ChatMessage] {
     get { state.withLock { $0.conversation.turns } }
-    set { state.withLock { $0.conversation.turns = newValue } }
+    set {
+      state.withLock { state in
+        state.conversation.turns = newValue
+        state.revision += 1
+      }
+    }
   }
 
   /// What the model is told before all turns.
@@ -67,35 +75,35 @@ public final class Session: Sendable {
     _ question: String, _ options: GenerationOptions, _ yield: @escaping @Sendable (GenerationEvent) -> Void
   ) async throws {
     if let problem = options.sampling.problem() { throw SessionError.sampling(problem) }
-    let conversation = try begin(question)
+    let (conversation, revision) = try begin(question)
     var generator = AnswerGenerator(
       engine: engine, sequence: await sequence(), conversation: conversation, options: options, yield: yield)
     do {
       try await generator.prepare()
     } catch {
-      withdraw()
+      withdraw(revision)
       throw error
     }
     do {
       try await generator.run()
     } catch {
-      finish(generator)
+      finish(generator, revision)
       throw error
     }
     // Before the last event: whoever sees it may ask again.
-    finish(generator)
+    finish(generator, revision)
     yield(.finished(generator.completion))
   }
 
-  private func begin(_ question: String) throws(SessionError) -> Conversation {
-    let conversation: Conversation? = state.withLock { state in
+  private func begin(_ question: String) throws(SessionError) -> (Conversation, revision: Int) {
+    let begun: (Conversation, revision: Int)? = state.withLock { state in
       guard !state.isBusy else { return nil }
       state.isBusy = true
       state.conversation.turns.append(ChatMessage(role: .user, content: question))
-      return state.conversation
+      return (state.conversation, state.revision)
     }
-    guard let conversation else { throw .busy }
-    return conversation
+    guard let begun else { throw .busy }
+    return begun
   }
 
   private func sequence() async -> Int {
@@ -106,18 +114,20 @@ public final class Session: Sendable {
   }
 
   /// Takes the question back.
-  private func withdraw() {
+  private func withdraw(_ revision: Int) {
     state.withLock { state in
       state.isBusy = false
+      guard state.revision == revision else { return }
       _ = state.conversation.turns.popLast()
     }
   }
 
   /// Takes over what was answered, and which turns were dropped.
-  private func finish(_ generator: AnswerGenerator) {
+  private func finish(_ generator: AnswerGenerator, _ revision: Int) {
     state.withLock { state in
       state.isBusy = false
-      state.conversation = generator.conversation
+      guard state.revision == revision else { return }
+      state.conversation.turns = generator.conversation.turns
       state.conversation.turns.append(ChatMessage(role: .assistant, content: generator.completion.text))
     }
   }

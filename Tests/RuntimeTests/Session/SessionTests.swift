@@ -170,6 +170,43 @@ import Testing
     #expect(try await completion(session, "Hello", options(5)).usage.completionTokens == 5)
   }
 
+  @Test func `a conversation that is replaced during an answer stays replaced`() async throws {
+    let session = Session(try Engine(TinyChat(), contextLength: 50_000), system: "Old")
+    for try await event in session.events(replyingTo: "Hello", options(40)) {
+      if case .text = event {
+        session.reset()
+        session.system = "New"
+      }
+    }
+    #expect(session.turns.isEmpty && session.system == "New")
+    let next = try await completion(session, "Again", options(5))
+    #expect(session.turns.map(\.content) == ["Again", next.text])
+  }
+
+  @Test func `an answer of no tokens is empty`() async throws {
+    let session = Session(try Engine(TinyChat()))
+    for most in [0, -1, Int.min] {
+      let completion = try await completion(session, "Hello", options(most))
+      #expect(completion.reason == .maxTokens && completion.usage.completionTokens == 0)
+      #expect(completion.text.isEmpty && completion.usage.promptTokens > 0)
+    }
+  }
+
+  @Test func `contexts of any length give an answer or an error`() async throws {
+    for length in 0...40 {
+      let session = Session(try Engine(TinyChat(template: nil), contextLength: length))
+      let question = String(repeating: "x", count: max(1, length - 1))
+      if length < 2 {
+        await #expect(throws: SessionError.promptTooLong(tokens: 1, limit: 1)) {
+          _ = try await completion(session, question, options(5))
+        }
+      } else {
+        let completion = try await completion(session, question, options(5))
+        #expect(completion.reason == .contextFull && completion.usage.completionTokens == 1)
+      }
+    }
+  }
+
   @Test func `replies stream the text alone`() async throws {
     let session = Session(try Engine(TinyChat()))
     var text = ""

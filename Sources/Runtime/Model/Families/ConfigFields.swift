@@ -4,8 +4,11 @@ struct ConfigFields {
   /// The architecture's name, with which its keys begin.
   let prefix: String
 
-  /// Widths of vectors. The limit keeps every product of two within `Int`.
-  static let widths = 1...1 << 20
+  /// Widths of vectors. Narrower ones than a block no model has, and a small file of them could ask
+  /// for a hundred times its size in memory. The upper limit keeps every product of two within `Int`.
+  static let widths = 32...1 << 20
+  /// Rows of an embedding: some times what the largest vocabularies have. Tokens are `Int32`.
+  private static let maximumVocabulary = 1 << 24
 
   func optional(_ name: String, _ range: ClosedRange<Int>) throws(GGUFError) -> Int? {
     try file.metadata.integer("\(prefix).\(name)", in: range)
@@ -67,6 +70,11 @@ struct ConfigFields {
       throw .wrongShape(
         path: file.path, tensor: name, shape: embedding.shape, expected: [embeddingLength, embedding.rows])
     }
+    guard embedding.rows <= Self.maximumVocabulary else {
+      throw .invalid(
+        path: file.path, field: "tensor \(name)",
+        problem: "has \(embedding.rows) rows, where at most \(Self.maximumVocabulary) are allowed")
+    }
     return embedding.rows
   }
 
@@ -75,6 +83,14 @@ struct ConfigFields {
     let headCount: Int
     let keyValueHeadCount: Int
     let headSize: Int
+  }
+
+  /// Some tools give these families biases, which the decoder does not add: leaving them out would
+  /// make a model that only seems to work.
+  func refuseBiases() throws(ModelError) {
+    guard let bias = file.tensors.first(where: { $0.name.hasPrefix("blk.") && $0.name.hasSuffix(".bias") })
+    else { return }
+    throw .unsupported(path: file.path, feature: "biases such as \(bias.name)")
   }
 
   func attentionShape() throws(GGUFError) -> AttentionShape {
@@ -97,15 +113,18 @@ struct ConfigFields {
   }
 
   func rotary(headSize: Int, defaultBase: Double, split: Bool) throws -> DecoderConfig.Rotary {
-    let base = try number("rope.freq_base") ?? defaultBase
-    guard base > 0, base <= 1e12 else {
-      throw invalid("rope.freq_base", "is \(base), where 0 to 1e12 is allowed")
-    }
+    let base = try rotaryBase("rope.freq_base", default: defaultBase)
     let dimensions = try optional("rope.dimension_count", 2...headSize) ?? headSize
     guard dimensions % 2 == 0 else {
       throw invalid("rope.dimension_count", "is \(dimensions), where an even number is needed")
     }
     return DecoderConfig.Rotary(base: base, scale: try rotaryScale(), dimensions: dimensions, split: split)
+  }
+
+  func rotaryBase(_ name: String, default value: Double) throws(GGUFError) -> Double {
+    let base = try number(name) ?? value
+    guard base > 0, base <= 1e12 else { throw invalid(name, "is \(base), where 0 to 1e12 is allowed") }
+    return base
   }
 
   private func rotaryScale() throws -> Double {

@@ -6,9 +6,10 @@
 enum Gemma3 {
   static func config(_ file: GGUFFile) throws -> DecoderConfig {
     let fields = ConfigFields(file: file, prefix: "gemma3")
+    try fields.refuseBiases()
     var config = try fields.config(.gelu, rotaryBase: 1_000_000, split: true)
     var local = config.rotary
-    local.base = try fields.number("rope.freq_base_swa") ?? 10_000
+    local.base = try fields.rotaryBase("rope.freq_base_swa", default: 10_000)
     local.scale = 1
     config.localRotary = local
     config.slidingWindow = try fields.required("attention.sliding_window", 1...1 << 24)

@@ -5,6 +5,7 @@
 enum Llama {
   static func config(_ file: GGUFFile) throws -> DecoderConfig {
     let fields = ConfigFields(file: file, prefix: "llama")
+    try fields.refuseBiases()
     guard try fields.optional("expert_count", 0...65_536) ?? 0 == 0 else {
       throw ModelError.unsupported(path: file.path, feature: "a mixture of experts")
     }
