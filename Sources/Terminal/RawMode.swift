@@ -40,9 +40,19 @@ package enum StandardStream: Int32, Sendable {
 
   /// Columns of the terminal; 80 where they are not known.
   package var width: Int {
+    let columns = size?.ws_col ?? 0
+    return columns > 0 ? Int(columns) : 80
+  }
+
+  /// Rows of the terminal; 24 where they are not known.
+  package var height: Int {
+    let rows = size?.ws_row ?? 0
+    return rows > 0 ? Int(rows) : 24
+  }
+
+  private var size: winsize? {
     var size = winsize()
-    guard unsafe ioctl(rawValue, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
-    return Int(size.ws_col)
+    return unsafe ioctl(rawValue, UInt(TIOCGWINSZ), &size) == 0 ? size : nil
   }
 
   /// Writes all of `text` at once.
