@@ -2,7 +2,7 @@
 ///
 /// A text of more rows than the terminal has is shown in part: the rows around the cursor.
 package struct Layout: Equatable, Sendable {
-  /// What to print, with line breaks that raw mode understands.
+  /// What to print over what was there, with line breaks that raw mode understands.
   package private(set) var output = ""
   /// Where the cursor belongs, from the first row that is shown.
   package private(set) var cursorRow = 0
@@ -60,10 +60,12 @@ package struct Layout: Equatable, Sendable {
     shown = first..<first + min(height, rows.count)
     cursorRow -= first
     for index in shown {
+      let isLast = index + 1 == shown.upperBound
       output += rows[index].text
-      guard index + 1 < shown.upperBound else { break }
+      // Behind the last character of a full row these would erase it.
+      if !rows[index].isFull { output += isLast ? "\u{1B}[J" : "\u{1B}[K" }
       // A full row: terminals put off the wrap until more text comes.
-      if !rows[index].isFull || rows[index + 1].text.isEmpty { output += "\r\n" }
+      if !isLast, !rows[index].isFull || rows[index + 1].text.isEmpty { output += "\r\n" }
     }
   }
 }
