@@ -143,9 +143,16 @@ package enum RawMode {
     try? StandardStream.output.isTerminal ? StandardStream.output.write("\u{1B}[?2004l") : ()
   }
 
-  /// Stops the process until the shell continues it, as Ctrl-Z does.
+  /// Stops the process and those beside it in its pipe until the shell continues them, as Ctrl-Z does.
   package static func suspend() {
     leave()
+    // Threads of a pool block signals: one that is sent to such a thread alone would wait forever.
+    var stop = sigset_t()
+    unsafe sigemptyset(&stop)
+    unsafe sigaddset(&stop, SIGTSTP)
+    unsafe pthread_sigmask(SIG_UNBLOCK, &stop, nil)
+    kill(0, SIGTSTP)
+    // Other threads may take that one; this one stops here. Going on drops what is left of the two.
     raise(SIGTSTP)
   }
 }
