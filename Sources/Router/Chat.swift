@@ -120,7 +120,8 @@ public final class Chat: Sendable {
         reply.usage = completion.usage
         reply.timings = completion.timings
         reply.finish = completion.reason
-        reply.sources = Support(answer: completion.text).best(prompt.context)
+        let support = Support(answer: completion.text)
+        reply.sources = support.best(prompt.context).map { $0.located(support) }
         yield(.finished(reply))
       }
     }

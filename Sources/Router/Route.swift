@@ -21,6 +21,8 @@ public struct Source: Sendable, Equatable {
   public let title: String
   /// As in the document.
   public let text: String
+  private var path = ""
+  private var lines = 0..<0
 
   /// A source by its parts.
   package init(number: Int, location: String, title: String, text: String) {
@@ -36,6 +38,18 @@ public struct Source: Sendable, Equatable {
     location = passage.source
     title = passage.title
     text = passage.text
+    guard passage.page == nil else { return }
+    path = passage.path
+    lines = Range(passage.lines)
+  }
+
+  /// The source with the line that says most of an answer for its location, where the lines of the
+  /// text are those of the file.
+  func located(_ support: Support) -> Source {
+    let count = text.split(separator: "\n", omittingEmptySubsequences: false).count
+    guard count == lines.count else { return self }
+    let line = lines.lowerBound + support.line(text)
+    return Source(number: number, location: "\(path):\(line)", title: title, text: text)
   }
 }
 

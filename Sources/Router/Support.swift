@@ -20,6 +20,17 @@ package struct Support {
     return Double(words.intersection(held).count) / Double(words.count)
   }
 
+  /// The line of a text that holds the most of the answer's words, from 0; the first of several.
+  /// O(text).
+  package func line(_ text: String) -> Int {
+    var best = (line: 0, count: 0)
+    for (line, content) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+      let count = words.intersection(Self.words(String(content))).count
+      if count > best.count { best = (line, count) }
+    }
+    return best.line
+  }
+
   /// The passages that hold nearly as much of the answer as the best does, at most `limit`.
   package func best(_ passages: [Source], limit: Int = 3) -> [Source] {
     let shares = passages.map { (passage: $0, share: share($0)) }

@@ -1,53 +1,71 @@
 /// Where text and cursor are on a terminal that wraps lines.
+///
+/// A text of more rows than the terminal has is shown in part: the rows around the cursor.
 package struct Layout: Equatable, Sendable {
-  /// What to print, with line breaks that raw mode understands.
+  /// What to print over what was there, with line breaks that raw mode understands.
   package private(set) var output = ""
-  /// Where the cursor belongs, from the start of the prompt.
+  /// Where the cursor belongs, from the first row that is shown.
   package private(set) var cursorRow = 0
   package private(set) var cursorColumn = 0
-  /// Where the text ends.
-  package private(set) var row = 0
+  /// The last row that is shown.
+  package var row: Int { shown.count - 1 }
+  private var shown: Range<Int> = 0..<1
+  private var rows = [Row()]
   private var column = 0
   private let width: Int
 
-  /// Lays out a prompt and the line behind it. O(n).
-  package init(prompt: String, promptColumns: Int, line: LineBuffer, width: Int) {
+  private struct Row: Equatable {
+    var text = ""
+    /// Whether the terminal goes on in the next row by itself.
+    var isFull = false
+  }
+
+  /// Lays out a prompt and the line behind it, in at most `height` rows. O(n).
+  package init(prompt: String, promptColumns: Int, line: LineBuffer, width: Int, height: Int = .max) {
     self.width = max(4, width)
-    output = prompt
+    rows[0].text = prompt
     column = promptColumns
     for (index, character) in line.characters.enumerated() {
       if index == line.cursor { mark() }
       append(character)
     }
     if line.cursor == line.characters.count { mark() }
-    // A full last line: terminals put off the wrap until more text comes.
-    if column == 0, row > 0, line.characters.last != "\n" { output += "\r\n" }
+    show(atMost: max(1, height))
   }
 
   private mutating func mark() {
-    cursorRow = row
+    cursorRow = rows.count - 1
     cursorColumn = column
   }
 
   private mutating func append(_ character: Character) {
-    if character.isNewline {
-      output += "\u{1B}[K\r\n"
-      row += 1
-      column = 0
-      return
-    }
+    if character.isNewline { return endRow(isFull: false) }
     let text = character == "\t" ? "    " : String(character)
     let size = character == "\t" ? 4 : columns(character)
-    if column + size > width {
-      output += "\r\n"
-      row += 1
-      column = 0
-    }
-    output += text
+    if column + size > width { endRow(isFull: false) }
+    rows[rows.count - 1].text += text
     column += size
-    if column == width {
-      row += 1
-      column = 0
+    if column == width { endRow(isFull: true) }
+  }
+
+  private mutating func endRow(isFull: Bool) {
+    rows[rows.count - 1].isFull = isFull
+    rows.append(Row())
+    column = 0
+  }
+
+  /// Keeps the cursor in the middle, unless an end of the text is nearer.
+  private mutating func show(atMost height: Int) {
+    let first = max(0, min(cursorRow - height / 2, rows.count - height))
+    shown = first..<first + min(height, rows.count)
+    cursorRow -= first
+    for index in shown {
+      let isLast = index + 1 == shown.upperBound
+      output += rows[index].text
+      // Behind the last character of a full row these would erase it.
+      if !rows[index].isFull { output += isLast ? "\u{1B}[J" : "\u{1B}[K" }
+      // A full row: terminals put off the wrap until more text comes.
+      if !isLast, !rows[index].isFull || rows[index + 1].text.isEmpty { output += "\r\n" }
     }
   }
 }

@@ -119,9 +119,10 @@ package final class LineEditor {
 
   private func draw(_ prompt: String) {
     let layout = Layout(
-      prompt: style.bold(prompt), promptColumns: columns(prompt), line: line, width: stream.width)
+      prompt: style.bold(prompt), promptColumns: columns(prompt), line: line, width: stream.width,
+      height: stream.height)
     var text = row > 0 ? "\r\u{1B}[\(row)A" : "\r"
-    text += "\u{1B}[J" + layout.output
+    text += layout.output
     if layout.row > layout.cursorRow { text += "\u{1B}[\(layout.row - layout.cursorRow)A" }
     text += "\r" + (layout.cursorColumn > 0 ? "\u{1B}[\(layout.cursorColumn)C" : "")
     row = layout.cursorRow

@@ -40,9 +40,19 @@ package enum StandardStream: Int32, Sendable {
 
   /// Columns of the terminal; 80 where they are not known.
   package var width: Int {
+    let columns = size?.ws_col ?? 0
+    return columns > 0 ? Int(columns) : 80
+  }
+
+  /// Rows of the terminal; 24 where they are not known.
+  package var height: Int {
+    let rows = size?.ws_row ?? 0
+    return rows > 0 ? Int(rows) : 24
+  }
+
+  private var size: winsize? {
     var size = winsize()
-    guard unsafe ioctl(rawValue, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
-    return Int(size.ws_col)
+    return unsafe ioctl(rawValue, UInt(TIOCGWINSZ), &size) == 0 ? size : nil
   }
 
   /// Writes all of `text` at once.
@@ -133,9 +143,16 @@ package enum RawMode {
     try? StandardStream.output.isTerminal ? StandardStream.output.write("\u{1B}[?2004l") : ()
   }
 
-  /// Stops the process until the shell continues it, as Ctrl-Z does.
+  /// Stops the process and those beside it in its pipe until the shell continues them, as Ctrl-Z does.
   package static func suspend() {
     leave()
+    // Threads of a pool block signals: one that is sent to such a thread alone would wait forever.
+    var stop = sigset_t()
+    unsafe sigemptyset(&stop)
+    unsafe sigaddset(&stop, SIGTSTP)
+    unsafe pthread_sigmask(SIG_UNBLOCK, &stop, nil)
+    kill(0, SIGTSTP)
+    // Other threads may take that one; this one stops here. Going on drops what is left of the two.
     raise(SIGTSTP)
   }
 }

@@ -37,6 +37,7 @@ enum ChatLine: Equatable {
     /reset       forget the conversation
     /save FILE   write the conversation as Markdown
     /quit        leave, as Ctrl-D does
-    A line that ends with \\ goes on in the next. Ctrl-C ends an answer, or clears the line.
+    A line that ends with \\ goes on in the next.
+    Ctrl-C ends an answer, or clears the line.
     """
 }

@@ -1,3 +1,4 @@
+import DuetDocuments
 import DuetRouter
 import DuetRuntime
 import DuetTerminal
@@ -98,6 +99,9 @@ final class Conversation {
   }
 
   private func add(_ path: String) async throws {
+    guard FileManager.default.fileExists(atPath: Folders.expanded(path)) else {
+      return warn("\(path) \(ReadError.missing)")
+    }
     let paths = documents.contains(path) ? documents : documents + [path]
     do {
       asking.chat.documents = try await interruptible { try DocumentIndex().collection(paths) }

@@ -22,7 +22,7 @@ struct DocumentIndex {
       bar.update(progress.bytesDone / 1_000, of: progress.bytesTotal / 1_000)
     }
     bar.clear()
-    for file in report.skipped { warn("left out: \(file)") }
+    nameSkipped(report.skipped, isVerbose: isVerbose)
     guard !report.isEmpty else { throw CommandError.noDocuments(paths: paths) }
     if isVerbose {
       warn(
@@ -30,5 +30,15 @@ struct DocumentIndex {
           + "\(report.removed) removed, \(report.skipped.count) left out")
     }
     return report.collection
+  }
+
+  /// More files than these are counted, so that a folder of pictures does not hide the answer.
+  private static let namedFiles = 5
+
+  private func nameSkipped(_ files: [SkippedFile], isVerbose: Bool) {
+    let named = isVerbose || files.count <= Self.namedFiles + 1 ? files.count : Self.namedFiles
+    for file in files.prefix(named) { warn("left out: \(file)") }
+    let rest = files.count - named
+    if rest > 0 { warn("left out: \(Figures.grouped(rest)) more; chat --verbose names them") }
   }
 }

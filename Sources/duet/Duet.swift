@@ -53,7 +53,10 @@ struct Duet: AsyncParsableCommand {
     let code = exitCode(for: error)
     switch code {
     case .success:  // help, the version, a completion script
-      try? StandardStream.output.write(fullMessage(for: error) + "\n")
+      do { try say(fullMessage(for: error)) } catch {
+        warn("\(error)")
+        return 1
+      }
       return 0
     case .validationFailure:
       warn(usage(oneLine(message(for: error)), arguments))

@@ -8,7 +8,13 @@ enum Folders {
   /// `$XDG_DATA_HOME/duet`, or else `~/.local/share/duet`.
   static var data: String {
     if let folder = environment["XDG_DATA_HOME"], folder.hasPrefix("/") { return folder + "/duet" }
-    return NSHomeDirectory() + "/.local/share/duet"
+    return home + "/.local/share/duet"
+  }
+
+  /// `$HOME`, as shells have it, or else what the system knows of the user.
+  private static var home: String {
+    if let folder = environment["HOME"], folder.hasPrefix("/") { return folder == "/" ? "" : folder }
+    return NSHomeDirectory()
   }
 
   /// `$DUET_MODELS`, or else `models` in the data folder.
@@ -31,7 +37,11 @@ enum Folders {
   }
 
   /// A path with `~` replaced by the home folder.
-  static func expanded(_ path: String) -> String { NSString(string: path).expandingTildeInPath }
+  static func expanded(_ path: String) -> String {
+    if path == "~" { return home.isEmpty ? "/" : home }
+    if path.hasPrefix("~/") { return home + path.dropFirst() }
+    return NSString(string: path).expandingTildeInPath
+  }
 }
 
 /// What the system said was wrong.

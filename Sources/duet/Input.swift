@@ -8,7 +8,8 @@ enum Input {
     guard let path, path != "-" else { return try standardInput() }
     let full = Folders.expanded(path)
     do { return [UInt8](try Data(contentsOf: URL(fileURLWithPath: full))) } catch {
-      throw CommandError.cannotRead(path: path, problem: problem(error))
+      let isFolder = (try? FileManager.default.contentsOfDirectory(atPath: full)) != nil
+      throw CommandError.cannotRead(path: path, problem: isFolder ? systemMessage(EISDIR) : problem(error))
     }
   }
 

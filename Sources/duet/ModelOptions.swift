@@ -14,6 +14,10 @@ struct ModelOption: ParsableArguments {
     completion: .file(extensions: ["gguf"]))
   var model: String?
 
+  func validate() throws {
+    if model?.isEmpty == true { throw ValidationError("--model needs a path or a name") }
+  }
+
   /// Opens the model with the kernels that DUET_CPU asks for.
   func open() throws -> Model {
     let tier = Folders.environment["DUET_CPU"].flatMap { $0.isEmpty ? nil : $0 }

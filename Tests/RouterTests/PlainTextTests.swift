@@ -55,6 +55,15 @@ struct SupportTests {
     #expect(Support(answer: "Cats!").share(sources[0]) == 0)
   }
 
+  @Test("is on the line that shares the most of its words")
+  func line() {
+    let text = "# Lease\n\nThe rent is 900 a month.\nThe lease ends in May.\nThe lease ends in May."
+    #expect(Support(answer: "The lease ends in May.").line(text) == 3)
+    #expect(Support(answer: "900").line(text) == 2)
+    #expect(Support(answer: "Cats!").line(text) == 0)
+    #expect(Support(answer: "").line("") == 0)
+  }
+
   @Test("falls back to the best passage found where no word is shared")
   func nothingShared() {
     let sources = [source(1, "One thing."), source(2, "Another.")]

@@ -2,10 +2,10 @@ import DuetTerminal
 import Testing
 
 @Suite struct LayoutTests {
-  private func layout(_ text: String, width: Int, left: Int = 0) -> Layout {
+  private func layout(_ text: String, width: Int, height: Int = .max, left: Int = 0) -> Layout {
     var line = LineBuffer(text)
     for _ in 0..<left { line.moveLeft() }
-    return Layout(prompt: "> ", promptColumns: 2, line: line, width: width)
+    return Layout(prompt: "> ", promptColumns: 2, line: line, width: width, height: height)
   }
 
   @Test func placesTheCursorBehindTheText() {
@@ -16,7 +16,7 @@ import Testing
   @Test func wrapsAFullLineAtOnce() {
     let layout = layout("abcdefgh", width: 10)
     #expect((layout.cursorRow, layout.cursorColumn, layout.row) == (1, 0, 1))
-    #expect(layout.output.hasSuffix("\r\n"))
+    #expect(layout.output == "> abcdefgh\r\n\u{1B}[J")
   }
 
   @Test func movesAWideCharacterThatDoesNotFitToTheNextRow() {
@@ -27,6 +27,22 @@ import Testing
   @Test func findsTheCursorAmongSeveralLines() {
     let layout = layout("one\ntwo\nthree", width: 40, left: 7)
     #expect((layout.cursorRow, layout.cursorColumn, layout.row) == (1, 2, 2))
+  }
+
+  @Test func showsTheEndOfATextThatIsHigherThanTheTerminal() {
+    let layout = layout("1\n2\n3\n4\n5\n6", width: 40, height: 4)
+    #expect(layout.output == "3\u{1B}[K\r\n4\u{1B}[K\r\n5\u{1B}[K\r\n6\u{1B}[J")
+    #expect((layout.cursorRow, layout.cursorColumn, layout.row) == (3, 1, 3))
+  }
+
+  @Test(arguments: 0...11) func showsTheRowOfTheCursor(left: Int) {
+    let layout = layout("1\n2\n3\n4\n5\n6", width: 40, height: 4, left: left)
+    let text = layout.output.replacing("\u{1B}[K", with: "").replacing("\u{1B}[J", with: "")
+    let rows = text.split(separator: "\r\n", omittingEmptySubsequences: false)
+    #expect(rows.count == 4)
+    #expect(layout.row == 3)
+    #expect(rows.indices.contains(layout.cursorRow))
+    #expect(rows[layout.cursorRow].last == Character("\(6 - left / 2)"))
   }
 }
 

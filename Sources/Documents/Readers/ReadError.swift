@@ -29,7 +29,7 @@ public enum ReadError: Error, Equatable, Sendable, CustomStringConvertible {
     case .bomb(let limit): "decompresses to more than \(limit) bytes; it is damaged or malicious"
     case .noPDFExtractor: "needs pdftotext to be read; install poppler-utils"
     case .extraction(let problem): "gave no text: \(problem)"
-    case .empty: "holds no text; a scanned document needs text recognition first"
+    case .empty: "holds no text; if it is a scan, have its text recognised first"
     }
   }
 }
