@@ -69,7 +69,7 @@ extension Engine {
   private func token(_ index: Int) -> Int32 { Int32((index &* 7_919 &+ 11) % model.config.vocabularySize) }
 
   private func timeReading(_ count: Int, _ sequence: CachedSequence) throws -> Double {
-    let tokens = (0..<count).map(token)
+    let tokens = (0..<max(0, count)).map(token)
     let clock = ContinuousClock(), start = clock.now
     var rest = tokens[...]
     while !rest.isEmpty {
@@ -83,7 +83,7 @@ extension Engine {
 
   private func timeDecoding(_ count: Int, _ sequence: CachedSequence) throws -> Double {
     let clock = ContinuousClock(), start = clock.now
-    for index in 0..<count {
+    for index in 0..<max(0, count) {
       try Task.checkCancellation()
       step(sequence, [token(index)], wantsLogits: true)
     }

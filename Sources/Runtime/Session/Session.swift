@@ -63,8 +63,8 @@ public final class Session: Sendable {
 
   /// Asks, and streams everything that happens until the answer is complete.
   ///
-  /// The question and the answer, as far as it came, become part of the conversation; where the
-  /// model could not begin, neither does.
+  /// The question and the answer, as far as it came, become part of the conversation, also when the
+  /// task is cancelled meanwhile; where no prompt could be made of them, neither does.
   public func events(
     replyingTo question: String, _ options: GenerationOptions = GenerationOptions()
   ) -> AsyncThrowingStream<GenerationEvent, any Error> {
@@ -75,6 +75,7 @@ public final class Session: Sendable {
     _ question: String, _ options: GenerationOptions, _ yield: @escaping @Sendable (GenerationEvent) -> Void
   ) async throws {
     if let problem = options.sampling.problem() { throw SessionError.sampling(problem) }
+    try Task.checkCancellation()
     let (conversation, revision) = try begin(question)
     var generator = AnswerGenerator(
       engine: engine, sequence: await sequence(), conversation: conversation, options: options, yield: yield)

@@ -76,9 +76,15 @@ import Synchronization
       let drawn = ticket.wrappingAdd(1, ordering: .acquiringAndReleasing).oldValue
       let chunk = drawn & Self.mask, count = drawn >> Self.countBits & Self.mask
       guard chunk < count else { return }
-      unsafe body(Int(chunk), worker)
+      call(Int(chunk), worker)
       completed.wrappingAdd(1, ordering: .releasing)
     }
+  }
+
+  /// A call of its own, so that this thread's hold on the closure ends before the chunk counts as
+  /// done: `run` must not return while another thread still holds it.
+  @inline(never) private func call(_ chunk: Int, _ worker: Int) {
+    unsafe body(chunk, worker)
   }
 
   private func waitForCompletion(_ count: Int) {
