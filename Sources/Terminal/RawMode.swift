@@ -152,8 +152,8 @@ package enum RawMode {
     unsafe sigaddset(&stop, SIGTSTP)
     unsafe pthread_sigmask(SIG_UNBLOCK, &stop, nil)
     kill(0, SIGTSTP)
-    // Other threads may take that one; this one stops here. Going on drops what is left of the two.
-    raise(SIGTSTP)
+    // Another thread may take it, a moment later.
+    usleep(50_000)
   }
 }
 
