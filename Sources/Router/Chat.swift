@@ -35,6 +35,7 @@ public final class Chat: Sendable {
   /// Opens a conversation.
   ///
   /// - Parameters:
+  ///   - engine: what runs the model.
   ///   - system: what the model is told before all turns; nil for a default that suits.
   ///   - documents: what questions are answered from; nil for none.
   ///   - documentBudget: tokens that passages may take, at most half of the context; nil for what a

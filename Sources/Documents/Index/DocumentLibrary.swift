@@ -22,6 +22,7 @@ public final class DocumentLibrary: Sendable {
   /// Opens the index at `path`, or makes one.
   ///
   /// - Parameters:
+  ///   - path: of the SQLite file; two more lie beside it while it is open.
   ///   - options: sizes of passages; a collection indexed with others is indexed again.
   ///   - maximumFileBytes: larger files are skipped.
   ///   - pdfText: reads PDF files; without it they are skipped.

@@ -7,7 +7,9 @@ extension DocumentLibrary {
   /// date are unchanged, or else when its content is. Every transaction holds whole files, so a
   /// process that is killed leaves an index that opens and goes on from there.
   ///
-  /// - Parameter progress: called before each file is read.
+  /// - Parameters:
+  ///   - paths: files and folders; of folders, everything below them.
+  ///   - progress: called before each file is read.
   /// - Returns: counts, and the files that were skipped with the reasons; these are no error.
   /// - Throws: `LibraryError`, or `CancellationError` when the current task is cancelled, after
   ///   storing what was done.

@@ -33,6 +33,8 @@ public struct DocumentContext: Sendable {
   /// Chooses what fits `budget`: everything if it does, or else the best passages for the question.
   ///
   /// - Parameters:
+  ///   - collection: what is chosen from.
+  ///   - question: plain words.
   ///   - budget: tokens that the texts may take together.
   ///   - limit: passages considered when not everything fits.
   ///   - tokenCount: counts the tokens of a text, as the model does.

@@ -34,7 +34,9 @@ extension Engine {
   /// Measures how fast prompts are read and answers generated. The tokens are arbitrary; sampling is
   /// not part of it.
   ///
-  /// - Parameter progress: called with the runs done and in all.
+  /// - Parameters:
+  ///   - options: what is run, and how often.
+  ///   - progress: called with the runs done and in all.
   /// - Throws: `CancellationError` when the task is cancelled, within a token.
   public func benchmark(
     _ options: BenchmarkOptions, progress: @Sendable (_ done: Int, _ total: Int) -> Void = { _, _ in }

@@ -22,6 +22,8 @@ extension Engine {
   /// window. Windows follow each other without overlap.
   ///
   /// - Parameters:
+  ///   - tokens: the text.
+  ///   - window: tokens of a window, `beginning` not counted.
   ///   - beginning: put before each window (and not predicted); nil for none.
   ///   - logits: called with the logits of every position, [vocabulary], in order.
   ///   - progress: called with the tokens done.

@@ -32,7 +32,9 @@ public final class Model: Sendable {
 
   /// Opens a GGUF file.
   ///
-  /// - Parameter kernels: a tier by name; nil for the fastest that runs here.
+  /// - Parameters:
+  ///   - path: of the file, or of the first part of a split model.
+  ///   - kernels: a tier by name; nil for the fastest that runs here.
   /// - Throws: `ModelError`, which says what is wrong with the file, where, and what to do.
   public init(path: String, kernels: String? = nil) throws(ModelError) {
     let operations: Operations

@@ -19,7 +19,9 @@ public final class Session: Sendable {
 
   /// Opens a conversation.
   ///
-  /// - Parameter system: what the model is told before all turns; nil for what its template says.
+  /// - Parameters:
+  ///   - engine: what runs the model; it may serve other sessions too.
+  ///   - system: what the model is told before all turns; nil for what its template says.
   public init(_ engine: Engine, system: String? = nil) {
     self.engine = engine
     state = Mutex(State(conversation: Conversation(system: system)))

@@ -49,6 +49,7 @@ public struct ChatTemplate: Sendable {
   /// The text of a conversation.
   ///
   /// - Parameters:
+  ///   - messages: the turns, the oldest first.
   ///   - addGenerationPrompt: whether the text ends where the assistant begins to speak.
   ///   - variables: further values that the template may ask for, such as `bos_token`, `eos_token`
   ///     and `tools`.

@@ -118,7 +118,9 @@ public final class Tokenizer: Sendable {
   /// The space that encoding puts before text, where the vocabulary asks for it, is left out again
   /// at the start. Use `bytes(of:special:)` for text that continues other text.
   ///
-  /// - Parameter special: whether control tokens are rendered by their names, not left out.
+  /// - Parameters:
+  ///   - tokens: numbers that are no tokens have no text.
+  ///   - special: whether control tokens are rendered by their names, not left out.
   public func decode(_ tokens: [Int32], special: Bool = false) -> [UInt8] {
     var result: [UInt8] = []
     var prefixed = model.addsSpacePrefix
@@ -134,7 +136,9 @@ public final class Tokenizer: Sendable {
   /// The bytes that `token` adds to a text, which need not be whole characters; none when there is
   /// no such token.
   ///
-  /// - Parameter special: whether a control token is rendered by its name, not left out.
+  /// - Parameters:
+  ///   - token: its number.
+  ///   - special: whether a control token is rendered by its name, not left out.
   public func bytes(of token: Int32, special: Bool = false) -> [UInt8] {
     let text = vocabulary.bytes(token)
     if let kind = specialKinds[token] { return special || kind == .userDefined ? text : [] }
