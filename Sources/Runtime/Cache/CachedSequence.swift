@@ -17,9 +17,6 @@ package final class CachedSequence {
   /// Tokens in the cache: the position of the next.
   package var count: Int { tokens.count }
 
-  /// Bytes that the pages take.
-  package var byteCount: Int { pages.count * layout.pageBytes }
-
   /// Forgets every token from `count` on.
   package func truncate(_ count: Int) {
     guard count < tokens.count else { return }

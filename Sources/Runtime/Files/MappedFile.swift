@@ -64,16 +64,6 @@
     precondition(range.lowerBound >= 0 && range.upperBound <= count, "range outside of the mapped file")
     return unsafe base + range.lowerBound
   }
-
-  /// Tells the system that the pages of `range` will not be read again soon.
-  package func release(_ range: Range<Int>) {
-    precondition(range.lowerBound >= 0 && range.upperBound <= count, "range outside of the mapped file")
-    let page = Int(getpagesize())
-    let start = (range.lowerBound + page - 1) / page * page
-    let end = range.upperBound / page * page
-    guard start < end else { return }
-    unsafe madvise(UnsafeMutableRawPointer(mutating: base + start), end - start, MADV_DONTNEED)
-  }
 }
 
 /// Why a file could not be opened at all.

@@ -49,12 +49,6 @@ import CKernels
     unsafe Array(UnsafeBufferPointer(start: pointer(range), count: range.count))
   }
 
-  /// Copies all of `values` to the part that starts at `offset`.
-  package func assign(_ values: Span<Float>, at offset: Int) {
-    let target = unsafe pointer(offset..<offset + values.count)
-    for index in 0..<values.count { unsafe target[index] = values[index] }
-  }
-
   /// The address of `range`, for the kernels; valid while the object lives.
   @unsafe package func pointer(_ range: Range<Int>) -> UnsafeMutablePointer<Float> {
     precondition(range.lowerBound >= 0 && range.upperBound <= count, "range outside of the buffer")
