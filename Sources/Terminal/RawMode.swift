@@ -113,13 +113,6 @@ package struct StreamError: Error, Equatable, CustomStringConvertible {
 /// What the system says about an error number.
 package func systemMessage(_ code: Int32) -> String { unsafe String(cString: strerror(code)) }
 
-/// Gives a file another name, replacing what has it.
-///
-/// - Returns: what was wrong, or nil.
-package func renameFile(_ old: String, to new: String) -> String? {
-  unsafe rename(old, new) == 0 ? nil : systemMessage(errno)
-}
-
 /// A terminal that gives every key as it is pressed, without showing it.
 package enum RawMode {
   private static let saved = Mutex<termios?>(nil)

@@ -125,7 +125,7 @@ final class Conversation {
 
   /// Writes the conversation as Markdown.
   private func save(_ path: String) throws {
-    let file = try AtomicFile(path: path)
+    let file = try OutputFile(path: Folders.expanded(path))
     try file.write("# Conversation with \(asking.model.name)\n")
     for turn in turns {
       try file.write("\n**You:** \(turn.question)\n\n**\(asking.model.name):** \(turn.answer)\n")
@@ -140,7 +140,7 @@ final class Conversation {
   /// A history that cannot be saved is no reason to stop.
   private func saveHistory() {
     try? Folders.makeData()
-    guard let file = try? AtomicFile(path: Folders.history, isPrivate: true) else { return }
+    guard let file = try? OutputFile(path: Folders.history, isPrivate: true) else { return }
     try? file.write(editor.history.encoded)
     try? file.finish()
   }

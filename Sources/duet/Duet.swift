@@ -1,4 +1,5 @@
 import ArgumentParser
+import DuetRuntime
 import DuetTerminal
 import Foundation
 
@@ -23,6 +24,7 @@ struct Duet: AsyncParsableCommand {
 
   static func main() async {
     Signals.install()
+    Signals.atExit("temporary files") { OutputFile.removeTemporaries() }
     let task = Task { await outcome(Array(CommandLine.arguments.dropFirst())) }
     Signals.onInterrupt {
       // The second Ctrl-C does not wait for the work to stop.

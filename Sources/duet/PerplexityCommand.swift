@@ -67,7 +67,7 @@ struct PerplexityCommand: AsyncParsableCommand {
     options.activations = activations
     let engine = Engine(model, options)
     let bar = Progress("reading", unit: "tokens")
-    let output = try logits.map { LogitsFile(try AtomicFile(path: $0)) }
+    let output = try logits.map { LogitsFile(try OutputFile(path: Folders.expanded($0))) }
     var write: (@Sendable (Span<Float>) throws -> Void)?
     if let output { write = { try output.write($0) } }
     let result = try await engine.perplexity(
@@ -110,8 +110,8 @@ struct PerplexityCommand: AsyncParsableCommand {
 
 /// A file that the engine writes logits to.
 private final class LogitsFile: Sendable {
-  private let file: Mutex<AtomicFile>
-  init(_ file: sending AtomicFile) { self.file = Mutex(file) }
+  private let file: Mutex<OutputFile>
+  init(_ file: sending OutputFile) { self.file = Mutex(file) }
   func write(_ span: Span<Float>) throws { try file.withLock { try $0.write(span) } }
   func finish() throws { try file.withLock { try $0.finish() } }
 }

@@ -36,22 +36,88 @@ public enum GGUFValue: Sendable {
   case array(GGUFArray)
 }
 
-/// An array in a file's metadata, left where it lies: vocabularies have hundreds of thousands of
-/// elements and most commands need none of them.
+/// An array in metadata. One of a file is left where it lies: vocabularies have hundreds of thousands
+/// of elements and most commands need none of them.
 public struct GGUFArray: Sendable {
   /// The type of every element.
   public let elementType: GGUFValueType
   /// How many elements there are.
   public let count: Int
-  /// Where the elements lie in the file; checked when the file was opened.
-  let range: Range<Int>
-  let file: MappedFile
+  private let storage: Storage
+
+  /// Where the elements lie, as in a file: checked when a file was opened, made by `init` otherwise.
+  private enum Storage: Sendable {
+    case mapped(MappedFile, Range<Int>)
+    case memory([UInt8])
+  }
+
+  init(elementType: GGUFValueType, count: Int, range: Range<Int>, file: MappedFile) {
+    self.elementType = elementType
+    self.count = count
+    storage = .mapped(file, range)
+  }
+
+  private init(elementType: GGUFValueType, count: Int, bytes: [UInt8]) {
+    self.elementType = elementType
+    self.count = count
+    storage = .memory(bytes)
+  }
+
+  /// Texts, in memory. O(n).
+  public init(strings: [String]) {
+    var bytes: [UInt8] = []
+    for text in strings { bytes.append(text: text) }
+    self.init(elementType: .string, count: strings.count, bytes: bytes)
+  }
+
+  /// Single-precision numbers, in memory. O(n).
+  public init(floats: [Float]) {
+    var bytes: [UInt8] = []
+    for value in floats { bytes.append(littleEndian: value.bitPattern) }
+    self.init(elementType: .float32, count: floats.count, bytes: bytes)
+  }
+
+  /// Whole numbers of 32 bits, in memory. O(n).
+  public init(integers: [Int32]) {
+    var bytes: [UInt8] = []
+    for value in integers { bytes.append(littleEndian: value) }
+    self.init(elementType: .int32, count: integers.count, bytes: bytes)
+  }
+
+  /// Truth values, in memory. O(n).
+  public init(bools: [Bool]) {
+    self.init(elementType: .bool, count: bools.count, bytes: bools.map { $0 ? 1 : 0 })
+  }
+
+  /// Bytes of all elements.
+  var byteCount: Int {
+    switch storage {
+    case .mapped(_, let range): range.count
+    case .memory(let bytes): bytes.count
+    }
+  }
+
+  /// Calls `body` with the bytes of all elements.
+  func withBytes<R, E: Error>(_ body: (RawSpan) throws(E) -> R) throws(E) -> R {
+    try withBytes(0..<byteCount, body)
+  }
+
+  /// Calls `body` with some of the bytes of the elements, which must lie within them.
+  @inline(__always)
+  func withBytes<R, E: Error>(_ range: Range<Int>, _ body: (RawSpan) throws(E) -> R) throws(E) -> R {
+    switch storage {
+    case .mapped(let file, let all):
+      precondition(range.lowerBound >= 0 && range.upperBound <= all.count, "range outside of the array")
+      return try file.withBytes(all.lowerBound + range.lowerBound..<all.lowerBound + range.upperBound, body)
+    case .memory(let bytes): return try unsafe body(bytes.span.bytes.extracting(range))
+    }
+  }
 
   /// Calls `body` with each element's index and bytes, in order. O(n). Does nothing unless the
   /// elements are strings.
   public func forEachString<E: Error>(_ body: (Int, RawSpan) throws(E) -> Void) throws(E) {
     guard elementType == .string else { return }
-    try file.withBytes(range) { (bytes) throws(E) in
+    try withBytes { (bytes) throws(E) in
       var offset = 0
       for index in 0..<count {
         let length = Int(bytes.littleEndian(UInt64.self, at: offset))
@@ -75,7 +141,7 @@ public struct GGUFArray: Sendable {
 
   private func integers(first limit: Int) -> [Int] {
     guard let size = elementType.size else { return [] }
-    return file.withBytes(range) { bytes in
+    return withBytes { bytes in
       var result: [Int] = []
       result.reserveCapacity(limit)
       for index in 0..<limit {
@@ -91,7 +157,7 @@ public struct GGUFArray: Sendable {
 
   private func floats(first limit: Int) -> [Float] {
     guard let size = elementType.size else { return [] }
-    return file.withBytes(range) { bytes in
+    return withBytes { bytes in
       var result: [Float] = []
       result.reserveCapacity(limit)
       for index in 0..<limit {

@@ -41,7 +41,7 @@ struct Vocabulary: Sendable {
       scores = try metadata.array(Self.scoresKey, of: [.float32])
     } catch { throw .metadata(error) }
     count = tokens.count
-    guard count > 0, count <= Self.mostTokens, tokens.range.count < Int(UInt32.max) else {
+    guard count > 0, count <= Self.mostTokens, tokens.byteCount < Int(UInt32.max) else {
       throw .unusableSize(path: path, key: Self.tokensKey, count: count, limit: Self.mostTokens)
     }
     for (key, array) in [(Self.kindsKey, kinds), (Self.scoresKey, scores)] {
@@ -72,8 +72,7 @@ struct Vocabulary: Sendable {
   func withText<R>(_ token: Int32, _ body: (RawSpan) -> R) -> R {
     let start = Int(starts[Int(token)])
     let end = Int(starts[Int(token) + 1]) - 8
-    let base = tokens.range.lowerBound
-    return tokens.file.withBytes(base + start..<base + end, body)
+    return tokens.withBytes(start..<end, body)
   }
 
   /// Calls `body` with each token and its text, in order. O(n).
@@ -95,17 +94,17 @@ struct Vocabulary: Sendable {
   /// count as normal.
   func kind(_ token: Int32) -> TokenKind {
     guard let kinds else { return .normal }
-    let start = kinds.range.lowerBound + 4 * Int(token)
-    let raw = kinds.file.withBytes(start..<start + 4) { $0.littleEndian(Int32.self, at: 0) }
+    let start = 4 * Int(token)
+    let raw = kinds.withBytes(start..<start + 4) { $0.littleEndian(Int32.self, at: 0) }
     return TokenKind(rawValue: raw) ?? .normal
   }
 
   /// The score of `token`, which must be one of the vocabulary; 0 where the file has none.
   func score(_ token: Int32) -> Float {
     guard let scores else { return 0 }
-    let start = scores.range.lowerBound + 4 * Int(token)
+    let start = 4 * Int(token)
     return Float(
-      bitPattern: scores.file.withBytes(start..<start + 4) { $0.littleEndian(UInt32.self, at: 0) })
+      bitPattern: scores.withBytes(start..<start + 4) { $0.littleEndian(UInt32.self, at: 0) })
   }
 }
 
