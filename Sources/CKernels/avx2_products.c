@@ -249,6 +249,7 @@ void duet_avx2_fill(duet_operations *table) {
     duet_avx2_fill_floats(table);
     duet_avx2_fill_vectors(table);
     duet_avx2_fill_attention(table);
+    duet_avx2_fill_low_rank(table);
 }
 #else
 void duet_avx2_fill(duet_operations *table) { (void)table; }

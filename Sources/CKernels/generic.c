@@ -180,6 +180,27 @@ static size_t argmax(const float *x, size_t n) {
     return best;
 }
 
+// MARK: Products of low rank
+
+static float factor_at(const void *b, bool in_float, size_t rank, size_t row, size_t j) {
+    size_t group = row / DUET_LOW_RANK_ROWS, lane = row % DUET_LOW_RANK_ROWS;
+    if (in_float) return ((const float *)b)[(group * rank + j) * DUET_LOW_RANK_ROWS + lane];
+    const uint8_t *at = (const uint8_t *)b + group * DUET_LOW_RANK_ROWS * (sizeof(float) + rank);
+    const int8_t *q = (const int8_t *)(at + DUET_LOW_RANK_ROWS * sizeof(float));
+    return ((const float *)at)[lane] * (float)q[j * DUET_LOW_RANK_ROWS + lane];
+}
+
+static void expand(const void *b, bool in_float, size_t rank, size_t rows, const float *low,
+                   size_t low_stride, size_t tokens, float *out, size_t out_stride) {
+    for (size_t t = 0; t < tokens; t++) {
+        for (size_t r = 0; r < rows; r++) {
+            float sum = 0;
+            for (size_t j = 0; j < rank; j++) sum += factor_at(b, in_float, rank, r, j) * low[t * low_stride + j];
+            out[t * out_stride + r] += sum;
+        }
+    }
+}
+
 // MARK: The cache
 
 static void store(const float *key, const float *value, size_t head_size, int type, size_t slot,
@@ -296,6 +317,7 @@ void duet_generic_fill(duet_operations *table) {
         .attend = attend,
         .combine = duet_generic_combine,
         .argmax = argmax,
+        .expand = expand,
     };
     memcpy(table->dequantize, duet_generic_dequantize, sizeof table->dequantize);
 }

@@ -38,12 +38,14 @@ public final class Chat: Sendable {
   ///   - engine: what runs the model.
   ///   - system: what the model is told before all turns; nil for a default that suits.
   ///   - documents: what questions are answered from; nil for none.
+  ///   - tuning: an adapter of the engine's model that answers; nil for the bare model.
   ///   - documentBudget: tokens that passages may take, at most half of the context; nil for what a
   ///     model of this size reads well.
   public init(
-    _ engine: Engine, system: String? = nil, documents: DocumentCollection? = nil, documentBudget: Int? = nil
+    _ engine: Engine, system: String? = nil, documents: DocumentCollection? = nil, tuning: Tuning? = nil,
+    documentBudget: Int? = nil
   ) {
-    session = Session(engine, system: system ?? ContextPrompt.plainSystem)
+    session = Session(engine, system: system ?? ContextPrompt.plainSystem, tuning: tuning)
     customSystem = system
     self.documentBudget = min(
       documentBudget ?? Self.suitableBudget(engine.model), engine.contextLength / 2)

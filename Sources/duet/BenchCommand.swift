@@ -15,6 +15,7 @@ struct BenchCommand: AsyncParsableCommand {
         duet bench
         duet bench --prefill 128,512 --decode 64 --depth 0,2048
         duet bench --json --threads 1
+        duet bench --adapter tuned.gguf
       """)
 
   @Option(help: "Tokens of a prompt, or several counts parted by commas; 0 for none.")
@@ -28,6 +29,7 @@ struct BenchCommand: AsyncParsableCommand {
   @Flag(help: "Print one JSON object.")
   var json = false
   @OptionGroup var model: ModelOption
+  @OptionGroup var adapter: AdapterOption
   @OptionGroup var engine: EngineFlags
 
   func validate() throws {
@@ -39,7 +41,9 @@ struct BenchCommand: AsyncParsableCommand {
 
   func run() async throws {
     let model = try model.open()
-    let settings = try settings(limit: model.config.contextLength)
+    let tuning = try adapter.open(for: model)
+    var settings = try settings(limit: model.config.contextLength)
+    for index in settings.indices { settings[index].tuning = tuning }
     let engine = Engine(model, engine.options)
     let bar = Progress("measuring", unit: "runs")
     var rows: [BenchRow] = []

@@ -35,6 +35,7 @@ struct ChatCommand: AsyncParsableCommand {
   @Flag(name: .shortAndLong, help: "Say on standard error what was chosen and how long it took.")
   var verbose = false
   @OptionGroup var model: ModelOption
+  @OptionGroup var adapter: AdapterOption
   @OptionGroup var engine: EngineFlags
   @OptionGroup var answer: AnswerFlags
 
@@ -54,11 +55,12 @@ struct ChatCommand: AsyncParsableCommand {
     if let context = answer.context, context > model.config.contextLength {
       warn("the model's context holds \(model.config.contextLength) tokens; --context is lowered to that")
     }
+    let tuning = try adapter.open(for: model)
     let engine = Engine(model, options)
     let loading = (ContinuousClock.now - start) / .seconds(1)
     let index = documents.isEmpty ? nil : try DocumentIndex()
     let collection = try index?.collection(documents, isVerbose: verbose)
-    let chat = Chat(engine, system: system, documents: collection)
+    let chat = Chat(engine, system: system, documents: collection, tuning: tuning)
     if !chat.hasTemplate { warn("\(model.name) is a base model: it continues text rather than chats") }
     let asking = Asking(
       chat: chat, model: model, options: answer.options, loadSeconds: loading, isVerbose: verbose)

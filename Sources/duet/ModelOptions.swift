@@ -25,6 +25,36 @@ struct ModelOption: ParsableArguments {
   }
 }
 
+/// Which adapter tunes the model.
+struct AdapterOption: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "A LoRA adapter of the model, in GGUF; a number after a colon scales it (default: 1).",
+      valueName: "file[:scale]"),
+    completion: .file(extensions: ["gguf"]))
+  var adapter: String?
+
+  func validate() throws {
+    if adapter?.isEmpty == true { throw ValidationError("--adapter needs a path") }
+  }
+
+  /// Opens the adapter; nil where none was asked for.
+  func open(for model: Model, isExact: Bool = false) throws -> Tuning? {
+    guard let adapter else { return nil }
+    let (path, scale) = Self.parts(adapter)
+    let opened = try Adapter(path: Folders.expanded(path), for: model, isExact: isExact)
+    return try Tuning(opened, scale: scale)
+  }
+
+  /// A colon that no number follows belongs to the path.
+  private static func parts(_ text: String) -> (path: String, scale: Float) {
+    guard let colon = text.lastIndex(of: ":"), let scale = Float(text[text.index(after: colon)...]) else {
+      return (text, 1)
+    }
+    return (String(text[..<colon]), scale)
+  }
+}
+
 /// How the model is run.
 struct EngineFlags: ParsableArguments {
   @Option(help: "Threads that compute (default: one per core).")

@@ -35,6 +35,7 @@ struct PerplexityCommand: AsyncParsableCommand {
   @Flag(help: "Print one JSON object.")
   var json = false
   @OptionGroup var model: ModelOption
+  @OptionGroup var adapter: AdapterOption
   @OptionGroup var engine: EngineFlags
 
   private struct Record: Encodable {
@@ -65,13 +66,14 @@ struct PerplexityCommand: AsyncParsableCommand {
   private func measure(_ model: Model, _ ids: [Int32], _ beginning: Int32?) async throws -> Perplexity {
     var options = engine.options
     options.activations = activations
+    let tuning = try adapter.open(for: model, isExact: activations == .float32)
     let engine = Engine(model, options)
     let bar = Progress("reading", unit: "tokens")
     let output = try logits.map { LogitsFile(try OutputFile(path: Folders.expanded($0))) }
     var write: (@Sendable (Span<Float>) throws -> Void)?
     if let output { write = { try output.write($0) } }
     let result = try await engine.perplexity(
-      of: ids, window: window, beginning: beginning, logits: write,
+      of: ids, window: window, beginning: beginning, tuning: tuning, logits: write,
       progress: { bar.update($0, of: ids.count) })
     bar.clear()
     try output?.finish()

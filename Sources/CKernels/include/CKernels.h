@@ -38,6 +38,9 @@ enum {
 // pages whatever the number of threads, so that results do not depend on it.
 #define DUET_SEGMENT_PAGES 4
 
+// Rows of the second factor of a product of low rank that lie together.
+#define DUET_LOW_RANK_ROWS 8
+
 // The scale of a run of quantized activations, and what formats with minima need: laid out so that
 // one product with {scale, scale, minimum, minimum} of the weights serves every format.
 typedef struct {
@@ -132,6 +135,12 @@ typedef struct {
     void (*combine)(const float *state, size_t stride, size_t count, size_t head_size, float *out);
     // The index of the largest value, the first of equals; NaN never wins.
     size_t (*argmax)(const float *x, size_t n);
+    // out[t * out_stride + r] += the sum over j < rank of b[r][j] * low[t * low_stride + j], for
+    // t < tokens and r < rows: the second half of a product of low rank. b lies in groups of
+    // DUET_LOW_RANK_ROWS rows: in_float: float[rank][rows of the group]; else the rows' scales, then
+    // int8[rank][rows of the group]. The result for a token does not depend on the others.
+    void (*expand)(const void *b, bool in_float, size_t rank, size_t rows, const float *low,
+                   size_t low_stride, size_t tokens, float *out, size_t out_stride);
 } duet_operations;
 
 // The fastest tier that this CPU runs and that tests have covered, or the one called `name`

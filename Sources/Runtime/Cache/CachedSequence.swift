@@ -5,6 +5,8 @@ package final class CachedSequence {
   package let layout: CacheLayout
   /// What the pages belong to besides their tokens: the model and its tuning.
   package let salt: UInt64
+  /// What adapts the model for these tokens; nil for nothing.
+  package let tuning: Tuning?
   /// Every token in the cache, by position.
   package private(set) var tokens: [Int32] = []
   private var pages: [CachePage] = []
@@ -12,6 +14,14 @@ package final class CachedSequence {
   package init(layout: CacheLayout, salt: UInt64) {
     self.layout = layout
     self.salt = salt
+    tuning = nil
+  }
+
+  /// A sequence of a tuning: its pages are never those of another.
+  package init(layout: CacheLayout, tuning: Tuning?) {
+    self.layout = layout
+    self.tuning = tuning
+    salt = tuning?.salt ?? 0
   }
 
   /// Tokens in the cache: the position of the next.

@@ -31,16 +31,27 @@ extension Decoder {
   /// `out[t, :] = matrix * x[t, :]` for each pair of a matrix and a result, in one hand-off.
   ///
   /// Quantized weights are multiplied by int8 activations unless the decoder works in float.
-  func multiply(_ products: [(matrix: Matrix, out: FloatBuffer)], by x: Activations, tokens: Int) {
+  ///
+  /// - Parameter changes: what adapters add to the products, in the same hand-off.
+  func multiply(
+    _ products: [(matrix: Matrix, out: FloatBuffer)], by x: Activations, tokens: Int,
+    changes: Changes? = nil
+  ) {
     let direct = tokens <= Self.directTokens || precision == .float32
     let work = products.map { matrix, out in
       Chunks(matrix: matrix, out: out, rows: direct ? directRows(matrix) : Self.panelRows(matrix))
     }
-    pool.run(work.reduce(0) { $0 + $1.count }) { [self] chunk, worker in
-      var index = chunk
-      for part in work {
+    let first = changes?.count ?? 0
+    pool.run(first + work.reduce(0) { $0 + $1.count }) { [self] chunk, worker in
+      guard chunk >= first else {
+        changes?.reduce(chunk, x, scratch: direct ? nil : space.panels[worker], self)
+        return
+      }
+      var index = chunk - first
+      for (place, part) in work.enumerated() {
         guard index >= part.count else {
           multiply(part.matrix, part.range(index), x, tokens, part.out, worker, direct: direct)
+          changes?.expand(place, part.range(index), part.out, stride: part.matrix.rows, self)
           return
         }
         index -= part.count
@@ -52,7 +63,9 @@ extension Decoder {
   /// before the hardware has begun to fetch ahead.
   private func directRows(_ matrix: Matrix) -> Int {
     let fewest = matrix.rows / min(Self.matrixChunks, 64 * pool.threadCount) + 1
-    return max(Self.chunkBytes / max(1, matrix.rowBytes), fewest)
+    let rows = max(Self.chunkBytes / max(1, matrix.rowBytes), fewest)
+    // Adapters add to whole groups of rows.
+    return (rows + LowRank.groupRows - 1) / LowRank.groupRows * LowRank.groupRows
   }
 
   private static func panelRows(_ matrix: Matrix) -> Int {

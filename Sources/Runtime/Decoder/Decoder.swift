@@ -44,6 +44,9 @@ package final class Decoder {
   package private(set) var logits = FloatBuffer(count: 0)
   var space: Workspace
   var attention: AttentionScratch
+  var adapters = AdapterScratch()
+  /// The tokens of the present step that adapters change.
+  private(set) var tuned: [TunedRun] = []
 
   /// A decoder for steps of up to `capacity` tokens. Buffers grow to what is needed.
   package init(
@@ -76,11 +79,14 @@ package final class Decoder {
     guard !rows.isEmpty else { return 0 }
     precondition(rows.count <= capacity, "more tokens than the decoder has room for")
     grow(rows.count)
+    tuned = tunedRuns(rows)
+    if let rank = tuned.map(\.tuning.adapter.rank).max() { adapters.reserve(tokens: rows.count, rank: rank) }
     embed(rows)
     for layer in weights.layers.indices {
       attend(rows, layer)
-      feedForward(rows.count, weights.layers[layer])
+      feedForward(rows.count, layer)
     }
+    tuned = []
     for step in steps { step.sequence.commit(step.tokens, to: store) }
     return computeLogits(wanted(steps))
   }
@@ -145,15 +151,18 @@ package final class Decoder {
   }
 
   /// hidden += down(activation(gate) * up), of the normalised hidden states.
-  private func feedForward(_ tokens: Int, _ layer: DecoderWeights.Layer) {
+  private func feedForward(_ tokens: Int, _ index: Int) {
+    let layer = weights.layers[index]
     normalize(tokens, layer.feedForwardNorm)
-    multiply([(layer.gate, space.gate), (layer.up, space.up)], by: space.normed, tokens: tokens)
+    multiply(
+      [(layer.gate, space.gate), (layer.up, space.up)], by: space.normed, tokens: tokens,
+      changes: changes(index, [.gate, .up]))
     forEachToken(tokens) { [self] token in
       operations.gate(
         config.activation, space.gate, up: space.up, out: space.inner.values, space.inner.range(token))
       if precision == .int8 { space.inner.quantize(token, operations) }
     }
-    multiply([(layer.down, space.result)], by: space.inner, tokens: tokens)
+    multiply([(layer.down, space.result)], by: space.inner, tokens: tokens, changes: changes(index, [.down]))
     addResult(tokens, norm: layer.feedForwardResultNorm)
   }
 

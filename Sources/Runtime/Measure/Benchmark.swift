@@ -8,6 +8,8 @@ public struct BenchmarkOptions: Sendable {
   public var depth = 0
   /// Every figure is the median of so many runs.
   public var repetitions = 3
+  /// What adapts the model, which must be the engine's; nil for nothing.
+  public var tuning: Tuning?
 
   /// A prompt of 512 tokens and an answer of 128.
   public init() {}
@@ -45,7 +47,7 @@ extension Engine {
     var prefill: [Double] = [], decode: [Double] = []
     for run in 0..<max(1, options.repetitions) {
       progress(run, options.repetitions)
-      let sequence = CachedSequence(layout: model.core.cacheLayout(self.options.cache), salt: 0)
+      let sequence = sequence(options.tuning)
       _ = try timeReading(options.depth, sequence)
       if options.prefill > 0 {
         prefill.append(Double(options.prefill) / (try timeReading(options.prefill, sequence)))

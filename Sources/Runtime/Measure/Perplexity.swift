@@ -25,29 +25,30 @@ extension Engine {
   ///   - tokens: the text.
   ///   - window: tokens of a window, `beginning` not counted.
   ///   - beginning: put before each window (and not predicted); nil for none.
+  ///   - tuning: what adapts the model, which must be the engine's; nil for nothing.
   ///   - logits: called with the logits of every position, [vocabulary], in order.
   ///   - progress: called with the tokens done.
   /// - Throws: `CancellationError` when the task is cancelled, within a batch; what `logits` throws.
   public func perplexity(
-    of tokens: [Int32], window: Int = 512, beginning: Int32? = nil,
+    of tokens: [Int32], window: Int = 512, beginning: Int32? = nil, tuning: Tuning? = nil,
     logits: (@Sendable (Span<Float>) throws -> Void)? = nil,
     progress: @Sendable (_ done: Int) -> Void = { _ in }
   ) throws -> Perplexity {
     var result = Perplexity()
     for start in stride(from: 0, to: tokens.count, by: max(2, window)) {
       let piece = Array(tokens[start..<min(tokens.count, start + max(2, window))])
-      try score(beginning.map { [$0] + piece } ?? piece, &result, logits) { progress(start + $0) }
+      let sequence = sequence(tuning)
+      try score(beginning.map { [$0] + piece } ?? piece, sequence, &result, logits) { progress(start + $0) }
     }
     return result
   }
 
   private func score(
-    _ tokens: [Int32], _ result: inout Perplexity, _ logits: (@Sendable (Span<Float>) throws -> Void)?,
-    _ progress: (Int) -> Void
+    _ tokens: [Int32], _ sequence: CachedSequence, _ result: inout Perplexity,
+    _ logits: (@Sendable (Span<Float>) throws -> Void)?, _ progress: (Int) -> Void
   ) throws {
     // Logits are wide: batches are small enough that they stay below some tens of megabytes.
     let batch = max(1, min(options.batch, (64 << 20) / (4 * model.config.vocabularySize)))
-    let sequence = CachedSequence(layout: model.core.cacheLayout(options.cache), salt: 0)
     for start in stride(from: 0, to: tokens.count, by: batch) {
       try Task.checkCancellation()
       let piece = tokens[start..<min(tokens.count, start + batch)]

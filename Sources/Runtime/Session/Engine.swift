@@ -50,10 +50,15 @@ public actor Engine {
   }
 
   /// Makes an empty sequence and returns its number.
-  func open() -> Int {
+  func open(_ tuning: Tuning? = nil) -> Int {
     lastID += 1
-    sequences[lastID] = CachedSequence(layout: model.core.cacheLayout(options.cache), salt: 0)
+    sequences[lastID] = sequence(tuning)
     return lastID
+  }
+
+  /// An empty sequence of the caller's own.
+  func sequence(_ tuning: Tuning?) -> CachedSequence {
+    CachedSequence(layout: model.core.cacheLayout(options.cache), tuning: tuning)
   }
 
   /// Gives a sequence's pages back.

@@ -11,7 +11,9 @@ public final class Session: Sendable {
 
   private struct State {
     var conversation: Conversation
-    var sequence: Int?
+    /// The engine's sequence, and the tuning that it was opened with.
+    var sequence: (id: Int, tuning: Tuning?)?
+    var tuning: Tuning?
     var isBusy = false
     /// Counts the times that `turns` were set: an answer to former ones is no part of the new.
     var revision = 0
@@ -22,14 +24,15 @@ public final class Session: Sendable {
   /// - Parameters:
   ///   - engine: what runs the model; it may serve other sessions too.
   ///   - system: what the model is told before all turns; nil for what its template says.
-  public init(_ engine: Engine, system: String? = nil) {
+  ///   - tuning: the adapter that answers, opened for the engine's model; nil for the bare model.
+  public init(_ engine: Engine, system: String? = nil, tuning: Tuning? = nil) {
     self.engine = engine
-    state = Mutex(State(conversation: Conversation(system: system)))
+    state = Mutex(State(conversation: Conversation(system: system), tuning: tuning))
   }
 
   deinit {
     let sequence = state.withLock { $0.sequence }
-    if let sequence { Task { [engine] in await engine.close(sequence) } }
+    if let sequence { Task { [engine] in await engine.close(sequence.id) } }
   }
 
   /// Questions and answers so far. Setting them replaces the conversation; an answer that is being
@@ -48,6 +51,13 @@ public final class Session: Sendable {
   public var system: String? {
     get { state.withLock { $0.conversation.system } }
     set { state.withLock { $0.conversation.system = newValue } }
+  }
+
+  /// The adapter that gives the next answer; nil for the bare model. What the former one has read is
+  /// read again, for nothing in the cache is shared between tunings.
+  public var tuning: Tuning? {
+    get { state.withLock { $0.tuning } }
+    set { state.withLock { $0.tuning = newValue } }
   }
 
   /// Forgets all turns.
@@ -77,6 +87,9 @@ public final class Session: Sendable {
     _ question: String, _ options: GenerationOptions, _ yield: @escaping @Sendable (GenerationEvent) -> Void
   ) async throws {
     if let problem = options.sampling.problem() { throw SessionError.sampling(problem) }
+    if let tuning, tuning.adapter.model !== engine.model {
+      throw AdapterError.otherModel(path: tuning.adapter.path, adapted: tuning.adapter.model.name)
+    }
     try Task.checkCancellation()
     let (conversation, revision) = try begin(question)
     var generator = AnswerGenerator(
@@ -110,9 +123,11 @@ public final class Session: Sendable {
   }
 
   private func sequence() async -> Int {
-    if let known = state.withLock({ $0.sequence }) { return known }
-    let new = await engine.open()
-    state.withLock { $0.sequence = new }
+    let (known, tuning) = state.withLock { ($0.sequence, $0.tuning) }
+    if let known, known.tuning == tuning { return known.id }
+    if let known { await engine.close(known.id) }
+    let new = await engine.open(tuning)
+    state.withLock { $0.sequence = (new, tuning) }
     return new
   }
 

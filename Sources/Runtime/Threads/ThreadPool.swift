@@ -89,10 +89,13 @@ import Synchronization
 
   private func waitForCompletion(_ count: Int) {
     var rounds = 0
-    while completed.load(ordering: .acquiring) < count {
-      rounds += 1
-      if rounds < Self.spinLimit { duet_pause() } else { sched_yield() }
-    }
+    while completed.load(ordering: .acquiring) < count { Self.pause(&rounds) }
+  }
+
+  /// Waits a moment for another thread that is at work: longer where it was called often before.
+  static func pause(_ rounds: inout Int) {
+    rounds += 1
+    if rounds < spinLimit { duet_pause() } else { sched_yield() }
   }
 
   private func hasWork() -> Bool {

@@ -73,6 +73,12 @@ struct TinyModel {
     tensors["output"] = Tensor(shape: output.shape, values: values)
   }
 
+  /// Adds `change` to the values of a tensor.
+  mutating func add(_ change: [Float], to name: String) {
+    guard let tensor = tensors[name] else { return }
+    tensors[name] = Tensor(shape: tensor.shape, values: zip(tensor.values, change).map { $0 + $1 })
+  }
+
   /// The file; `builder` may bring a tokenizer.
   func builder(_ builder: GGUFBuilder = GGUFBuilder()) -> GGUFBuilder {
     var file = builder

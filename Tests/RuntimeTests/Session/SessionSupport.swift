@@ -22,6 +22,14 @@ struct TinyChat {
   var says: ClosedRange<UInt8> = 0x20...0x7e
 
   func open() throws -> Model {
+    let (vocabulary, model) = parts()
+    return try Self.open(model.builder(vocabulary.builder).bytes())
+  }
+
+  /// An adapter of the model.
+  func adapter(seed: UInt64 = 11) -> TinyAdapter { TinyAdapter(parts().model, seed: seed) }
+
+  private func parts() -> (TinyVocabulary, model: TinyModel) {
     var vocabulary = TinyVocabulary.byteLevel()
     for name in [Self.start, Self.end] { vocabulary.add(name, .control) }
     for (text, kind) in extra { vocabulary.add(text, kind) }
@@ -32,7 +40,7 @@ struct TinyChat {
     for token in 0..<vocabulary.tokens.count where token > 255 || !says.contains(UInt8(token)) {
       model.scaleLogit(of: token, by: token == end ? endScale : 0)
     }
-    return try Self.open(model.builder(vocabulary.builder).bytes())
+    return (vocabulary, model)
   }
 
   /// Writes the file, opens it, and removes its name again.

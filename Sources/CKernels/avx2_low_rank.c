@@ -1,0 +1,78 @@
+// The second half of products of low rank for x86-64 with AVX2, FMA and F16C: a group of eight rows
+// is a vector, and each of its `rank` columns is multiplied by one number of the token.
+
+#include "tiers.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <string.h>
+
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+
+#define INLINE static inline __attribute__((always_inline))
+
+#define ROWS DUET_LOW_RANK_ROWS
+// Tokens that a column is multiplied by once it is unpacked.
+#define TOKENS 4
+
+INLINE __m256 column(const uint8_t *values, bool in_float, size_t j) {
+    if (in_float) return _mm256_loadu_ps((const float *)values + ROWS * j);
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)(values + ROWS * j))));
+}
+
+INLINE void add_rows(__m256 sum, size_t rows, float *out) {
+    if (rows >= ROWS) {
+        _mm256_storeu_ps(out, _mm256_add_ps(_mm256_loadu_ps(out), sum));
+        return;
+    }
+    float all[ROWS];
+    _mm256_storeu_ps(all, sum);
+    for (size_t r = 0; r < rows; r++) out[r] += all[r];
+}
+
+// One group of rows for a few tokens.
+INLINE void expand_some(const uint8_t *group, bool in_float, size_t rank, size_t rows, const float *low,
+                        size_t low_stride, size_t tokens, float *out, size_t out_stride) {
+    const uint8_t *values = in_float ? group : group + ROWS * sizeof(float);
+    __m256 scales = in_float ? _mm256_set1_ps(1) : _mm256_loadu_ps((const float *)group);
+    __m256 sums[TOKENS];
+    for (size_t t = 0; t < tokens; t++) sums[t] = _mm256_setzero_ps();
+    for (size_t j = 0; j < rank; j++) {
+        __m256 b = column(values, in_float, j);
+#pragma clang loop unroll(full)
+        for (size_t t = 0; t < tokens; t++)
+            sums[t] = _mm256_fmadd_ps(b, _mm256_broadcast_ss(low + t * low_stride + j), sums[t]);
+    }
+    for (size_t t = 0; t < tokens; t++)
+        add_rows(_mm256_mul_ps(sums[t], scales), rows, out + t * out_stride);
+}
+
+INLINE void expand_all(const void *b, bool in_float, size_t rank, size_t rows, const float *low,
+                       size_t low_stride, size_t tokens, float *out, size_t out_stride) {
+    size_t group_bytes = ROWS * (in_float ? rank * sizeof(float) : rank + sizeof(float));
+    const uint8_t *group = b;
+    for (size_t row = 0; row < rows; row += ROWS, group += group_bytes) {
+        size_t count = rows - row, t = 0;
+        for (; t + TOKENS <= tokens; t += TOKENS)
+            expand_some(group, in_float, rank, count, low + t * low_stride, low_stride, TOKENS,
+                        out + t * out_stride + row, out_stride);
+        for (; t < tokens; t++)
+            expand_some(group, in_float, rank, count, low + t * low_stride, low_stride, 1,
+                        out + t * out_stride + row, out_stride);
+    }
+}
+
+static void expand(const void *b, bool in_float, size_t rank, size_t rows, const float *low,
+                   size_t low_stride, size_t tokens, float *out, size_t out_stride) {
+    if (in_float)
+        expand_all(b, true, rank, rows, low, low_stride, tokens, out, out_stride);
+    else
+        expand_all(b, false, rank, rows, low, low_stride, tokens, out, out_stride);
+}
+
+#pragma clang attribute pop
+
+void duet_avx2_fill_low_rank(duet_operations *table) { table->expand = expand; }
+#else
+void duet_avx2_fill_low_rank(duet_operations *table) { (void)table; }
+#endif

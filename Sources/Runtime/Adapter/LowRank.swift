@@ -1,0 +1,161 @@
+import CKernels
+
+/// What an adapter adds to one matrix, as two factors of low rank (arXiv 2106.09685):
+/// W x + scale * B (A x).
+///
+/// Both factors are copied into memory in forms that suit the kernels: the rows of A as blocks of
+/// int8 (`Q8_0`), B as int8 with a scale per row, in groups of eight rows. Where exact results are
+/// wanted, or A's rows are no whole blocks, they are single precision.
+@safe package final class LowRank: @unchecked Sendable {
+  /// Rows of A, columns of B.
+  package let rank: Int
+  /// Columns of A: the length of x.
+  package let columns: Int
+  /// Rows of B: the length of the result.
+  package let rows: Int
+  /// Bytes of both factors in memory.
+  package let byteCount: Int
+  private let reduceType: TensorType
+  private let expandsInFloat: Bool
+  private let reduceBytes: Int
+  private let base: UnsafeMutableRawPointer
+
+  /// Rows of B that lie together.
+  static let groupRows = Int(DUET_LOW_RANK_ROWS)
+
+  /// Copies the factors. `a`: [rank, columns], `b`: [rows, rank], both finite.
+  init(a: [Float], b: [Float], rank: Int, isExact: Bool, _ operations: Operations) {
+    precondition(rank > 0 && a.count % rank == 0 && b.count % rank == 0, "factors of another rank")
+    self.rank = rank
+    columns = a.count / rank
+    rows = b.count / rank
+    reduceType = isExact || columns % Int(DUET_RUN) != 0 ? .f32 : .q8_0
+    expandsInFloat = isExact
+    reduceBytes = (rank * reduceType.rowBytes(columns) + 63) / 64 * 64
+    let groups = (rows + Self.groupRows - 1) / Self.groupRows
+    byteCount = reduceBytes + groups * Self.groupBytes(rank, inFloat: isExact)
+    unsafe base = .allocate(byteCount: byteCount, alignment: 64)
+    copyFirst(a, operations)
+    for group in 0..<groups { copySecond(b, group) }
+  }
+
+  deinit { unsafe base.deallocate() }
+
+  private static func groupBytes(_ rank: Int, inFloat: Bool) -> Int {
+    groupRows * (inFloat ? 4 * rank : rank + 4)
+  }
+
+  private func copyFirst(_ a: [Float], _ operations: Operations) {
+    guard reduceType == .q8_0 else {
+      for (index, value) in a.enumerated() {
+        unsafe base.storeBytes(of: value, toByteOffset: 4 * index, as: Float.self)
+      }
+      return
+    }
+    let runs = a.count / Int(DUET_RUN)
+    var q = [Int8](repeating: 0, count: a.count)
+    var scales = [duet_run_scale](repeating: duet_run_scale(), count: runs)
+    unsafe operations.table.pointee.quantize(a, a.count, &q, &scales)
+    for run in 0..<runs {
+      let block = unsafe base + run * TensorType.q8_0.blockBytes
+      unsafe block.storeBytes(of: Float16(scales[run].scale.0).bitPattern, as: UInt16.self)
+      for index in 0..<Int(DUET_RUN) {
+        unsafe block.storeBytes(of: q[run * Int(DUET_RUN) + index], toByteOffset: 2 + index, as: Int8.self)
+      }
+    }
+  }
+
+  /// Rows past the end are zero.
+  private func copySecond(_ b: [Float], _ group: Int) {
+    let size = Self.groupRows
+    let start = unsafe base + reduceBytes + group * Self.groupBytes(rank, inFloat: expandsInFloat)
+    for lane in 0..<size {
+      let row = group * size + lane
+      let values = row < rows ? b[row * rank..<(row + 1) * rank] : []
+      let scale = (values.reduce(0) { max($0, abs($1)) }) / 127
+      if !expandsInFloat { unsafe start.storeBytes(of: scale, toByteOffset: 4 * lane, as: Float.self) }
+      for j in 0..<rank {
+        let value = row < rows ? values[values.startIndex + j] : 0
+        if expandsInFloat {
+          unsafe start.storeBytes(of: value, toByteOffset: 4 * (j * size + lane), as: Float.self)
+        } else {
+          unsafe start.storeBytes(
+            of: Self.rounded(value, scale), toByteOffset: 4 * size + j * size + lane, as: Int8.self)
+        }
+      }
+    }
+  }
+
+  private static func rounded(_ value: Float, _ scale: Float) -> Int8 {
+    let steps = (value / scale).rounded(.toNearestOrEven)
+    return steps.isFinite ? Int8(max(-127, min(127, steps))) : 0
+  }
+}
+
+extension Operations {
+  /// `low[t, j] = factor * (row j of A . x[t])` for the rows `part` of A; `low` holds the first of
+  /// `tokens` from `offset` on, its tokens `stride` floats apart.
+  ///
+  /// - Parameter scratch: room for a panel, where there are tokens enough that it pays; else nil.
+  func reduce(
+    _ pair: LowRank, part: Range<Int>, _ x: Activations, tokens: Range<Int>, factor: Float,
+    precision: ActivationType, scratch: FloatBuffer?, low: FloatBuffer, at offset: Int, stride: Int
+  ) {
+    precondition(x.width == pair.columns, "adapter and vector differ in length")
+    precondition(part.lowerBound >= 0 && part.upperBound <= pair.rank, "rows outside of the factor")
+    let out = unsafe low.pointer(offset..<offset + (tokens.count - 1) * stride + pair.rank)
+    unsafe pair.reduce(table, part, x.view(tokens), tokens.count, precision, scratch, out, stride)
+    for token in 0..<tokens.count {
+      for j in part { unsafe out[token * stride + j] *= factor }
+    }
+  }
+
+  /// `out[t, r] += row r of B . low[t]` for `rows` of B, which start at a multiple of eight.
+  func expand(
+    _ pair: LowRank, rows: Range<Int>, low: FloatBuffer, at offset: Int, stride: Int, tokens: Range<Int>,
+    out: FloatBuffer, outStride: Int
+  ) {
+    precondition(rows.lowerBound % LowRank.groupRows == 0 && rows.upperBound <= pair.rows, "no such rows")
+    let from = unsafe low.pointer(offset..<offset + (tokens.count - 1) * stride + pair.rank)
+    let start = tokens.lowerBound * outStride + rows.lowerBound
+    let to = unsafe out.pointer(start..<start + (tokens.count - 1) * outStride + rows.count)
+    unsafe pair.expand(table, rows, from, stride, tokens.count, to, outStride)
+  }
+}
+
+extension LowRank {
+  /// Both methods trust their callers, which check all lengths.
+  @unsafe fileprivate func reduce(
+    _ table: UnsafePointer<duet_operations>, _ part: Range<Int>, _ x: UnsafePointer<duet_activations>,
+    _ tokens: Int, _ precision: ActivationType, _ scratch: FloatBuffer?, _ out: UnsafeMutablePointer<Float>,
+    _ stride: Int
+  ) {
+    let number = Int32(reduceType.rawValue), rowBytes = reduceType.rowBytes(columns)
+    guard let scratch, precision == .int8 else {
+      for token in 0..<tokens {
+        unsafe duet_run_dot(
+          table, precision == .float32, number, base + part.lowerBound * rowBytes, rowBytes, part.count,
+          columns, x + token, out + token * stride + part.lowerBound)
+      }
+      return
+    }
+    let floats = unsafe (duet_panel_bytes(table, number, columns) + 3) / 4
+    let panel = unsafe UnsafeMutableRawPointer(scratch.pointer(0..<floats))
+    let most = unsafe table.pointee.panel_rows
+    for row in Swift.stride(from: part.lowerBound, to: part.upperBound, by: most) {
+      let count = min(most, part.upperBound - row)
+      unsafe duet_run_pack(table, number, base + row * rowBytes, rowBytes, count, columns, panel)
+      unsafe duet_run_multiply(table, number, panel, count, columns, x, tokens, out + row, stride)
+    }
+  }
+
+  @unsafe fileprivate func expand(
+    _ table: UnsafePointer<duet_operations>, _ rows: Range<Int>, _ low: UnsafePointer<Float>, _ stride: Int,
+    _ tokens: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
+  ) {
+    let groupBytes = Self.groupBytes(rank, inFloat: expandsInFloat)
+    let start = unsafe base + reduceBytes + rows.lowerBound / Self.groupRows * groupBytes
+    unsafe table.pointee.expand(
+      start, expandsInFloat, rank, rows.count, low, stride, tokens, out, outStride)
+  }
+}
