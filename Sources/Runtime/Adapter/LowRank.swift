@@ -24,7 +24,7 @@ import CKernels
   static let groupRows = Int(DUET_LOW_RANK_ROWS)
 
   /// Copies the factors. `a`: [rank, columns], `b`: [rows, rank], both finite.
-  init(a: [Float], b: [Float], rank: Int, isExact: Bool, _ operations: Operations) {
+  package init(a: [Float], b: [Float], rank: Int, isExact: Bool, _ operations: Operations) {
     precondition(rank > 0 && a.count % rank == 0 && b.count % rank == 0, "factors of another rank")
     self.rank = rank
     columns = a.count / rank
@@ -111,7 +111,7 @@ extension Operations {
   }
 
   /// `out[t, r] += row r of B . low[t]` for `rows` of B, which start at a multiple of eight.
-  func expand(
+  package func expand(
     _ pair: LowRank, rows: Range<Int>, low: FloatBuffer, at offset: Int, stride: Int, tokens: Range<Int>,
     out: FloatBuffer, outStride: Int
   ) {
