@@ -16,6 +16,8 @@ struct BenchCommand: AsyncParsableCommand {
         duet bench --prefill 128,512 --decode 64 --depth 0,2048
         duet bench --json --threads 1
         duet bench --adapter tuned.gguf
+        duet bench --parallel 8 --adapter free.gguf --adapter grounded.gguf
+        duet bench --documents squad.jsonl --questions 100
       """)
 
   @Option(help: "Tokens of a prompt, or several counts parted by commas; 0 for none.")
@@ -24,16 +26,38 @@ struct BenchCommand: AsyncParsableCommand {
   var decode = Counts([128])
   @Option(help: "Tokens in the context before, or several counts.")
   var depth = Counts([0])
+  @Option(help: "Sequences that are decoded in one pass; figures are those of all together.")
+  var parallel = 1
+  @Option(
+    name: .customLong("adapter"),
+    help: ArgumentHelp(
+      "A LoRA adapter of the model; several are used by the sequences in turn; none for the bare model.",
+      valueName: "file[:scale]|none"),
+    completion: .file(extensions: ["gguf"]))
+  var adapters: [String] = []
+  @Option(
+    help: ArgumentHelp(
+      "Ask questions about documents instead: JSON lines with context, instruction and title.",
+      valueName: "file"),
+    completion: .file(extensions: ["jsonl"]))
+  var documents: String?
+  @Option(help: "Questions that are asked about documents.")
+  var questions = 20
   @Option(help: "Runs of each measurement.")
   var repetitions = 3
   @Flag(help: "Print one JSON object.")
   var json = false
   @OptionGroup var model: ModelOption
-  @OptionGroup var adapter: AdapterOption
   @OptionGroup var engine: EngineFlags
 
   func validate() throws {
     try check("--repetitions", repetitions, 1...1_000)
+    try check("--parallel", parallel, 1...256)
+    try check("--questions", questions, 1...100_000)
+    if adapters.contains("") { throw ValidationError("--adapter needs a path, or none") }
+    if adapters.count > parallel {
+      throw ValidationError("there are more adapters than sequences; raise --parallel")
+    }
     if prefill.values.contains(0), decode.values.contains(0) {
       throw ValidationError("--prefill and --decode are both 0; give one of them")
     }
@@ -41,9 +65,9 @@ struct BenchCommand: AsyncParsableCommand {
 
   func run() async throws {
     let model = try model.open()
-    let tuning = try adapter.open(for: model)
-    var settings = try settings(limit: model.config.contextLength)
-    for index in settings.indices { settings[index].tuning = tuning }
+    if let documents { return try await measure(documents, model) }
+    let tunings = try adapters.map { try AdapterOption.open($0, for: model) }
+    let settings = try settings(limit: model.config.contextLength, tunings)
     let engine = Engine(model, engine.options)
     let bar = Progress("measuring", unit: "runs")
     var rows: [BenchRow] = []
@@ -60,8 +84,22 @@ struct BenchCommand: AsyncParsableCommand {
     for line in BenchRow.table(rows).lines { try say(line) }
   }
 
+  /// Answers about documents, with drafts and without.
+  private func measure(_ path: String, _ model: Model) async throws {
+    let set = try QuestionSet(path: path, questions: questions, tokenizer: model.tokenizer)
+    var options = DocumentBenchmarkOptions()
+    options.tuning = try adapters.first.flatMap { try AdapterOption.open($0, for: model) }
+    let engine = Engine(model, engine.options)
+    let bar = Progress("asking", unit: "questions"), total = set.questionCount
+    let result = try await engine.benchmark(set.documents, options) { bar.update($0, of: total) }
+    bar.clear()
+    let record = DocumentBenchRecord(model, options, result)
+    if json { return try printJSON(record) }
+    for line in record.lines { try say(line) }
+  }
+
   /// Every combination of the counts.
-  private func settings(limit: Int) throws -> [BenchmarkOptions] {
+  private func settings(limit: Int, _ tunings: [Tuning?]) throws -> [BenchmarkOptions] {
     var all: [BenchmarkOptions] = []
     for depth in depth.values {
       for prefill in prefill.values {
@@ -75,6 +113,8 @@ struct BenchCommand: AsyncParsableCommand {
           options.decode = decode
           options.depth = depth
           options.repetitions = repetitions
+          options.parallel = parallel
+          options.tunings = tunings
           all.append(options)
         }
       }
@@ -106,6 +146,8 @@ struct BenchRow: Encodable {
   let prefill: Int
   let decode: Int
   let depth: Int
+  let parallel: Int
+  let adapters: [String]
   let prefillTokensPerS: Nullable<Double>
   let decodeTokensPerS: Nullable<Double>
   let bandwidthGbPerS: Nullable<Double>
@@ -119,6 +161,8 @@ struct BenchRow: Encodable {
     prefill = options.prefill
     decode = options.decode
     depth = options.depth
+    parallel = options.parallel
+    adapters = options.tunings.map { $0?.adapter.name ?? "none" }
     prefillTokensPerS = Nullable(finite: result.prefillTokensPerSecond)
     decodeTokensPerS = Nullable(finite: result.decodeTokensPerSecond)
     bandwidthGbPerS = Nullable(finite: result.bandwidth.map { $0 / 1e9 })

@@ -9,6 +9,8 @@ enum CommandError: Error, CustomStringConvertible {
   case badToken(String, vocabulary: Int)
   case tooFewTokens(Int)
   case tooLong(what: String, tokens: Int, limit: Int)
+  case badLine(path: String, line: Int)
+  case noQuestions(path: String, tokens: Int)
 
   var description: String {
     switch self {
@@ -26,6 +28,10 @@ enum CommandError: Error, CustomStringConvertible {
     case .badToken(let text, let vocabulary):
       "\(text) is no token of this model; give numbers from 0 to \(vocabulary - 1)"
     case .tooFewTokens(let count): "the text has \(count) tokens, where at least 2 are needed; give more text"
+    case .badLine(let path, let line):
+      "\(path):\(line) is no JSON object with title, instruction and context; give JSON lines"
+    case .noQuestions(let path, let tokens):
+      "\(path) has no article of \(tokens) tokens; give more text"
     case .tooLong(let what, let tokens, let limit):
       "\(what) takes \(tokens) tokens, where the model's context holds \(limit); give less"
     }

@@ -40,8 +40,13 @@ struct AdapterOption: ParsableArguments {
 
   /// Opens the adapter; nil where none was asked for.
   func open(for model: Model, isExact: Bool = false) throws -> Tuning? {
-    guard let adapter else { return nil }
-    let (path, scale) = Self.parts(adapter)
+    try adapter.flatMap { try Self.open($0, for: model, isExact: isExact) }
+  }
+
+  /// Opens the adapter that `text` names; nil where that is `none`.
+  static func open(_ text: String, for model: Model, isExact: Bool = false) throws -> Tuning? {
+    guard text != "none" else { return nil }
+    let (path, scale) = parts(text)
     let opened = try Adapter(path: Folders.expanded(path), for: model, isExact: isExact)
     return try Tuning(opened, scale: scale)
   }

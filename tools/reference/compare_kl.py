@@ -5,7 +5,10 @@ The reference is transformers in fp32 on the same dequantised weights (reference
 is the contexts of a JSON-lines file, cut into windows of 500 tokens, each starting with the model's
 start token if it asks for one. Versions: see requirements.txt beside this file.
 
-usage: compare_kl.py MODEL.gguf TEXT.jsonl --cache DIR [--duet BINARY] [--json OUT.json]
+usage: compare_kl.py MODEL.gguf TEXT.jsonl --cache DIR [--adapter LORA.gguf] [--duet BINARY] [--json OUT.json]
+
+With an adapter, which the reference has worked into its weights, the table also says how far Duet is
+from llama.cpp.
 
 The cache keeps the reference's and llama.cpp's logits (vocabulary x 4 bytes a token and system: 0.8 GB
 for 4,000 tokens of a vocabulary of 49,152) so that later runs compute Duet's side alone. To compare
@@ -49,8 +52,9 @@ def cut(ids, start, window, total):
 class Cache:
     """Logits on disk, keyed by the model's content and the tokens."""
 
-    def __init__(self, folder, model, windows):
-        key = hashlib.sha256(Path(model).read_bytes() + json.dumps(windows).encode()).hexdigest()[:16]
+    def __init__(self, folder, model, windows, adapter):
+        content = Path(model).read_bytes() + (Path(adapter).read_bytes() if adapter else b"")
+        key = hashlib.sha256(content + json.dumps(windows).encode()).hexdigest()[:16]
         self.folder = Path(folder) / f"{Path(model).stem}-{key}"
         self.folder.mkdir(parents=True, exist_ok=True)
 
@@ -73,8 +77,8 @@ class Cache:
         return numpy.load(self.path(system, index), mmap_mode="r")
 
 
-def reference(model):
-    loaded, _ = reference_model.load(model)
+def reference(model, adapter):
+    loaded, _ = reference_model.load(model, adapter)
     return lambda ids: reference_model.logits(loaded, ids).numpy()
 
 
@@ -155,6 +159,7 @@ def main():
     parser.add_argument("model")
     parser.add_argument("text", help="JSON lines with a field `context`")
     parser.add_argument("--cache", required=True, help="folder for the computed logits")
+    parser.add_argument("--adapter", help="a LoRA adapter in GGUF")
     parser.add_argument("--duet", help="the duet binary; without it llama.cpp alone is compared")
     parser.add_argument("--duet-option", action="append", default=[], help="passed to duet, e.g. --duet-option=--kv=q8_0")
     parser.add_argument("--tokens", type=int, default=4000)
@@ -167,9 +172,11 @@ def main():
     vocabulary = llama_peer.Peer(arguments.model, vocabulary_only=True)
     start = reference_model.Metadata(reference_model.GGUFReader(arguments.model)).start
     windows = cut(vocabulary.tokenize(read_text(arguments.text)), start, arguments.window, arguments.tokens)
-    cache = Cache(arguments.cache, arguments.model, windows)
-    cache.fill("reference", windows, lambda: reference(arguments.model))
-    cache.fill("llama.cpp", windows, lambda: llama_peer.Peer(arguments.model, arguments.threads).logits)
+    cache = Cache(arguments.cache, arguments.model, windows, arguments.adapter)
+    cache.fill("reference", windows, lambda: reference(arguments.model, arguments.adapter))
+    cache.fill("llama.cpp", windows, lambda: llama_peer.Peer(
+        arguments.model, arguments.threads, adapter=arguments.adapter).logits)
+    options = arguments.duet_option + (["--adapter", arguments.adapter] if arguments.adapter else [])
 
     parts = {"llama.cpp": []}
     for index, ids in enumerate(windows):
@@ -177,8 +184,11 @@ def main():
         parts["llama.cpp"].append(measure(expected, cache.load("llama.cpp", index), ids))
         if arguments.duet:
             actual = duet_logits(arguments.duet, arguments.model, ids, expected.shape[1],
-                                 arguments.threads, arguments.duet_option)
+                                 arguments.threads, options)
             parts.setdefault("duet", []).append(measure(expected, actual, ids))
+            if arguments.adapter:
+                peer = cache.load("llama.cpp", index)
+                parts.setdefault("duet from llama.cpp", []).append(measure(peer, actual, ids))
     result = {"model": Path(arguments.model).name, "systems": {name: summary(p) for name, p in parts.items()}}
     if arguments.duet:
         result["kl_ratio"] = result["systems"]["duet"]["kl_mean"] / result["systems"]["llama.cpp"]["kl_mean"]

@@ -12,7 +12,7 @@ import numpy
 
 
 class Peer:
-    def __init__(self, path, threads=2, context=512, vocabulary_only=False):
+    def __init__(self, path, threads=2, context=512, vocabulary_only=False, adapter=None):
         llama_cpp.llama_backend_init()
         self.silence = llama_cpp.llama_log_callback(lambda *_: None)
         llama_cpp.llama_log_set(self.silence, ctypes.c_void_p(0))
@@ -25,6 +25,17 @@ class Peer:
         self.size = llama_cpp.llama_vocab_n_tokens(self.vocabulary)
         if not vocabulary_only:
             self.context = self.open(threads, context)
+        if adapter:
+            self.adapt(adapter)
+
+    def adapt(self, path):
+        self.adapter = llama_cpp.llama_adapter_lora_init(self.model, str(path).encode())
+        if not self.adapter:
+            raise SystemExit(f"llama.cpp could not load {path}")
+        adapters = (type(self.adapter) * 1)(self.adapter)
+        scales = (ctypes.c_float * 1)(1.0)
+        if llama_cpp.llama_set_adapters_lora(self.context, adapters, 1, scales) != 0:
+            raise SystemExit(f"llama.cpp could not apply {path}")
 
     def open(self, threads, context):
         parameters = llama_cpp.llama_context_default_params()

@@ -136,13 +136,29 @@ def converted(name, weight, metadata):
     return weight
 
 
-def load(path):
-    """(model in fp32 and evaluation mode, its metadata)"""
+def changes(path):
+    """By tensor name, what a LoRA adapter in GGUF adds to a weight: alpha / rank * B A."""
     reader = GGUFReader(path)
+    alpha = float(reader.fields["adapter.lora.alpha"].contents())
+    factors = {t.name: dequantize(t.data, t.tensor_type).astype(numpy.float64) for t in reader.tensors}
+    result = {}
+    for name in factors:
+        if name.endswith(".lora_a"):
+            a, b = factors[name], factors[name[:-1] + "b"]
+            result[name[:-len(".lora_a")]] = alpha / a.shape[0] * (b @ a)
+    return result
+
+
+def load(path, adapter=None):
+    """(model in fp32 and evaluation mode, its metadata); `adapter` is worked into the weights"""
+    reader = GGUFReader(path)
+    added = changes(adapter) if adapter else {}
     metadata = Metadata(reader)
     state, vocabulary = {}, 0
     for tensor in reader.tensors:
         weight = dequantize(tensor.data, tensor.tensor_type).astype(numpy.float32)
+        if tensor.name in added:
+            weight = (weight + added[tensor.name]).astype(numpy.float32)
         if tensor.name == "token_embd.weight":
             vocabulary = weight.shape[0]
         weight = converted(tensor.name, weight, metadata)

@@ -36,20 +36,41 @@ package struct CacheLayout: Sendable, Equatable {
 @safe package final class CachePage: @unchecked Sendable {
   package let layout: CacheLayout
   private let base: UnsafeMutableRawPointer
+  /// What the page lies in, if it is one of a file's; such pages are never written to.
+  private let file: MappedFile?
 
   package init(_ layout: CacheLayout) {
     self.layout = layout
+    file = nil
     unsafe base = .allocate(byteCount: max(64, layout.pageBytes), alignment: 64)
   }
 
   /// A copy, to be written on where the original is shared.
   package init(copying page: CachePage) {
     layout = page.layout
+    file = nil
     unsafe base = .allocate(byteCount: max(64, layout.pageBytes), alignment: 64)
     unsafe base.copyMemory(from: page.base, byteCount: layout.pageBytes)
   }
 
-  deinit { unsafe base.deallocate() }
+  /// A full page as it lies in a file, from byte `offset` on, which is a multiple of 64.
+  init(_ layout: CacheLayout, in file: MappedFile, at offset: Int) {
+    precondition(offset % 64 == 0, "a page begins at a multiple of 64")
+    self.layout = layout
+    self.file = file
+    unsafe base = UnsafeMutableRawPointer(mutating: file.pointer(offset..<offset + layout.pageBytes))
+  }
+
+  deinit { if file == nil { unsafe base.deallocate() } }
+
+  /// Whether tokens may be stored.
+  var isWritable: Bool { file == nil }
+
+  /// Calls `body` with all bytes.
+  func withBytes<R, E: Error>(_ body: (RawSpan) throws(E) -> R) throws(E) -> R {
+    let buffer = unsafe UnsafeRawBufferPointer(start: base, count: layout.pageBytes)
+    return unsafe try body(RawSpan(_unsafeBytes: buffer))
+  }
 
   private func plane(_ layer: Int, _ head: Int, _ which: Int) -> UnsafeMutableRawPointer {
     precondition(layer >= 0 && layer < layout.layers && head >= 0 && head < layout.heads, "no such head")
@@ -61,7 +82,7 @@ package struct CacheLayout: Sendable, Equatable {
     key: FloatBuffer, _ keyRange: Range<Int>, value: FloatBuffer, _ valueRange: Range<Int>, slot: Int,
     layer: Int, head: Int, _ operations: Operations
   ) {
-    precondition(slot >= 0 && slot < CacheLayout.pageTokens, "slot outside of the page")
+    precondition(isWritable && slot >= 0 && slot < CacheLayout.pageTokens, "slot outside of the page")
     precondition(keyRange.count == layout.headSize && valueRange.count == layout.headSize, "wrong head size")
     unsafe operations.table.pointee.store(
       key.pointer(keyRange), value.pointer(valueRange), layout.headSize, layout.type.typeNumber, slot,

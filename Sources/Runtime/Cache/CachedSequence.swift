@@ -42,7 +42,7 @@ package final class CachedSequence {
     truncate(common)
     let size = CacheLayout.pageTokens
     guard tokens.count % size == 0 else { return tokens.count }
-    for page in store.pages(after: tokens.count / size, of: prompt, salt: salt) {
+    for page in store.pages(after: tokens.count / size, of: prompt, salt: salt, layout) {
       let start = tokens.count
       tokens += prompt[start..<start + size]
       pages.append(page)
@@ -53,8 +53,9 @@ package final class CachedSequence {
   /// Makes room for `new` tokens after the present ones, in pages that nobody else has.
   func reserve(_ new: Int) {
     let size = CacheLayout.pageTokens
-    if tokens.count % size != 0, !isKnownUniquelyReferenced(&pages[pages.count - 1]) {
-      pages[pages.count - 1] = CachePage(copying: pages[pages.count - 1])
+    let last = pages.count - 1
+    if tokens.count % size != 0, !(isKnownUniquelyReferenced(&pages[last]) && pages[last].isWritable) {
+      pages[last] = CachePage(copying: pages[last])
     }
     while pages.count * size < tokens.count + new { pages.append(CachePage(layout)) }
   }
@@ -68,6 +69,15 @@ package final class CachedSequence {
     for index in full..<tokens.count / size {
       store.insert(pages[index], tokens: tokens[..<((index + 1) * size)], salt: salt)
     }
+  }
+
+  /// The full pages from page `first` on, to be kept in a file.
+  func fullPages(from first: Int) -> PageFolder.Pages {
+    let full = max(first, tokens.count / CacheLayout.pageTokens)
+    return PageFolder.Pages(
+      pages: Array(pages[first..<full]), first: first,
+      tokens: Array(tokens[..<(full * CacheLayout.pageTokens)]),
+      salt: salt)
   }
 
   /// The page that holds `position`, which must have been reserved.

@@ -15,6 +15,8 @@
   public let path: String
   /// Length in bytes.
   public let count: Int
+  /// When the file was last written to when it was opened, in nanoseconds.
+  package let modified: Int
   private nonisolated(unsafe) let base: UnsafeRawPointer
 
   /// Maps a file.
@@ -36,6 +38,7 @@
     }
     self.path = path
     count = length
+    modified = status.modified
     unsafe base = UnsafeRawPointer(address)
   }
 
@@ -63,6 +66,18 @@
   @unsafe package func pointer(_ range: Range<Int>) -> UnsafeRawPointer {
     precondition(range.lowerBound >= 0 && range.upperBound <= count, "range outside of the mapped file")
     return unsafe base + range.lowerBound
+  }
+}
+
+extension stat {
+  /// When the file was last written to, in nanoseconds since 1970; as near as a whole number gets.
+  var modified: Int {
+    #if canImport(Darwin)
+      let time = st_mtimespec
+    #else
+      let time = st_mtim
+    #endif
+    return Int(time.tv_sec) &* 1_000_000_000 &+ Int(time.tv_nsec)
   }
 }
 

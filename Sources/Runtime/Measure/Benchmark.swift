@@ -8,26 +8,30 @@ public struct BenchmarkOptions: Sendable {
   public var depth = 0
   /// Every figure is the median of so many runs.
   public var repetitions = 3
-  /// What adapts the model, which must be the engine's; nil for nothing.
-  public var tuning: Tuning?
+  /// Sequences that are decoded in one pass.
+  public var parallel = 1
+  /// What adapts the engine's model for each sequence, in turn; nil for the bare model.
+  public var tunings: [Tuning?] = [nil]
 
   /// A prompt of 512 tokens and an answer of 128.
   public init() {}
 }
 
-/// Speeds of one model, medians of the repetitions.
+/// Speeds of one model over all sequences, medians of the repetitions.
 public struct BenchmarkResult: Sendable {
   /// Reading a prompt; nil where none was read.
   public var prefillTokensPerSecond: Double?
   /// Generating one token after the other; nil where none was.
   public var decodeTokensPerSecond: Double?
-  /// Bytes that one step of decoding reads, of weights and cache, at the middle of the run.
-  public var bytesPerToken = 0
+  /// Bytes that one pass of decoding reads, of weights and cache, at the middle of the run.
+  public var bytesPerPass = 0
+  /// Passes per second; nil where no tokens were generated.
+  public var passesPerSecond: Double?
   /// Bytes per second that the mapped file can be read at, measured in the same run.
   public var readRate = 0.0
 
   /// Bytes per second that decoding reads.
-  public var bandwidth: Double? { decodeTokensPerSecond.map { $0 * Double(bytesPerToken) } }
+  public var bandwidth: Double? { passesPerSecond.map { $0 * Double(bytesPerPass) } }
   /// The share of the possible read rate.
   public var bandwidthFraction: Double? { bandwidth.map { $0 / readRate } }
 }
@@ -47,23 +51,38 @@ extension Engine {
     var prefill: [Double] = [], decode: [Double] = []
     for run in 0..<max(1, options.repetitions) {
       progress(run, options.repetitions)
-      let sequence = sequence(options.tuning)
-      _ = try timeReading(options.depth, sequence)
+      let sequences = sequences(options)
+      for sequence in sequences { _ = try timeReading(options.depth, sequence) }
       if options.prefill > 0 {
-        prefill.append(Double(options.prefill) / (try timeReading(options.prefill, sequence)))
+        let seconds = try sequences.reduce(0) { try $0 + timeReading(options.prefill, $1) }
+        prefill.append(Double(options.prefill * sequences.count) / seconds)
       }
-      sequence.truncate(options.depth)
+      for sequence in sequences { sequence.truncate(options.depth) }
       if options.decode > 0 {
-        decode.append(Double(options.decode) / (try timeDecoding(options.decode, sequence)))
+        decode.append(Double(options.decode) / (try timeDecoding(options.decode, sequences)))
       }
     }
     progress(options.repetitions, options.repetitions)
     result.prefillTokensPerSecond = Self.median(prefill)
-    result.decodeTokensPerSecond = Self.median(decode)
-    result.bytesPerToken = model.bytesPerToken(
-      depth: options.depth + options.decode / 2, cache: self.options.cache)
+    result.passesPerSecond = Self.median(decode)
+    result.decodeTokensPerSecond = result.passesPerSecond.map { $0 * Double(max(1, options.parallel)) }
+    result.bytesPerPass = bytesPerPass(options)
     result.readRate = measureReadRate()
     return result
+  }
+
+  private func sequences(_ options: BenchmarkOptions) -> [CachedSequence] {
+    (0..<max(1, options.parallel)).map { index in
+      sequence(options.tunings.isEmpty ? nil : options.tunings[index % options.tunings.count])
+    }
+  }
+
+  private func bytesPerPass(_ options: BenchmarkOptions) -> Int {
+    let used = options.tunings.prefix(max(1, options.parallel)).compactMap { $0?.adapter.byteCount }
+    let bytes = model.bytesPerPass(
+      depth: options.depth + options.decode / 2, sequences: max(1, options.parallel),
+      cache: self.options.cache)
+    return bytes + used.reduce(0, +)
   }
 
   private static func median(_ values: [Double]) -> Double? {
@@ -85,26 +104,31 @@ extension Engine {
     return (clock.now - start) / .seconds(1)
   }
 
-  private func timeDecoding(_ count: Int, _ sequence: CachedSequence) throws -> Double {
+  private func timeDecoding(_ count: Int, _ sequences: [CachedSequence]) throws -> Double {
+    let size = min(Decoder.directTokens, decoder.capacity)
+    let groups = stride(from: 0, to: sequences.count, by: size).map { start in
+      sequences[start..<min(sequences.count, start + size)]
+    }
     let clock = ContinuousClock(), start = clock.now
     for index in 0..<max(0, count) {
       try Task.checkCancellation()
-      step(sequence, [token(index)], wantsLogits: true)
+      for group in groups { step(group.map { ($0, [token(index)]) }, wantsLogits: true) }
     }
     return (clock.now - start) / .seconds(1)
   }
 }
 
 extension Model {
-  /// Bytes that decoding one token reads when `depth` tokens are in the context: each weight once
-  /// (of the embedding, unless it makes the logits too, a single row) and the cache.
-  package func bytesPerToken(depth: Int, cache: CacheType) -> Int {
+  /// Bytes that one pass reads for the next token of `sequences`, each with `depth` tokens in its
+  /// context: each weight once (of the embedding, unless it makes the logits too, a row for each) and
+  /// the caches.
+  package func bytesPerPass(depth: Int, sequences: Int = 1, cache: CacheType) -> Int {
     let weights = core.weights
     let layers = weights.layers.reduce(0) { total, layer in
       [layer.query, layer.key, layer.value, layer.output, layer.gate, layer.up, layer.down]
         .reduce(total) { $0 + $1.byteCount }
     }
     let pages = core.cacheLayout(cache).pageBytes
-    return layers + weights.output.byteCount + pages * depth / CacheLayout.pageTokens
+    return layers + weights.output.byteCount + sequences * pages * depth / CacheLayout.pageTokens
   }
 }

@@ -48,18 +48,39 @@ struct AnswerGenerator {
   /// Generates until the answer ends.
   mutating func run() async throws {
     guard options.maxTokens > 0 else { return _ = end(.maxTokens) }
+    do {
+      try await generate()
+    } catch {
+      await engine.end(sequence)
+      throw error
+    }
+    await engine.end(sequence)
+  }
+
+  private mutating func generate() async throws {
     var next = try await read()
     completion.timings.prefill = seconds(since: start)
     completion.timings.firstToken = completion.timings.prefill
     while try await !take(next) {
-      next = try await advance(next)
+      next = try await advance(next[next.count - 1])
     }
     emit(assembler.finish())
     completion.timings.decode = seconds(since: start) - completion.timings.firstToken
   }
 
+  /// Makes tokens part of the answer. All but the last are in the cache already.
+  ///
+  /// - Returns: whether the answer is complete.
+  private mutating func take(_ next: [Int32]) async throws -> Bool {
+    for (index, token) in next.enumerated() {
+      if try await take(token) { return true }
+      if index < next.count - 1 { tokens.append(token) }
+    }
+    return false
+  }
+
   /// Reads the tokens that the cache does not hold, and draws the first new one.
-  private mutating func read() async throws -> Int32 {
+  private mutating func read() async throws -> [Int32] {
     let cached = await engine.begin(
       sequence, prompt: tokens, answered: answer.count, sampling: options.sampling)
     if answer.isEmpty { completion.usage.cachedTokens = cached }
@@ -72,7 +93,7 @@ struct AnswerGenerator {
       yield(.prefill(done: tokens.count - rest.count, total: tokens.count))
     }
     try Task.checkCancellation()
-    return await engine.next(sequence, reading: rest)
+    return await engine.next(sequence, reading: rest).tokens
   }
 
   /// Makes `token` part of the answer.
@@ -94,12 +115,21 @@ struct AnswerGenerator {
     return true
   }
 
-  /// The token after `token`, which follows all others.
-  private mutating func advance(_ token: Int32) async throws -> Int32 {
+  /// The tokens after `token`, which follows all others.
+  private mutating func advance(_ token: Int32) async throws -> [Int32] {
     try Task.checkCancellation()
     guard tokens.count + 1 < engine.contextLength else { return try await reread() }
     tokens.append(token)
-    return await engine.next(sequence, reading: [token])
+    let next = await engine.next(
+      sequence, reading: [token], drafting: options.drafting, mostDrafts: mostDrafts)
+    completion.usage.draftedTokens += next.drafted
+    completion.usage.acceptedTokens += next.tokens.count - 1
+    return next.tokens
+  }
+
+  /// Tokens that may be drafted: with them neither the answer nor the context gets too long.
+  private var mostDrafts: Int {
+    max(0, min(options.maxTokens - answer.count - 1, engine.contextLength - tokens.count - 2))
   }
 
   /// Whether dropping the oldest turns would make room.
@@ -109,7 +139,7 @@ struct AnswerGenerator {
   }
 
   /// The context is full: goes on without the oldest turns.
-  private mutating func reread() async throws -> Int32 {
+  private mutating func reread() async throws -> [Int32] {
     tokens = try fit()
     return try await read()
   }

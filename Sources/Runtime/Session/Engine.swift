@@ -12,14 +12,20 @@ public struct EngineOptions: Sendable {
   /// gigabyte of buffers.
   public var batch = 256
   /// Bytes of cache pages that are kept for prompts that begin alike.
-  public var pageStoreBytes = 32 << 20
+  public var pageStoreBytes = 128 << 20
+  /// A folder where the keys and values of long prompts are kept, so that they need not be computed
+  /// again after a restart; nil for none. The files say what the prompts said: the folder is made for
+  /// its owner alone.
+  public var pageFolder: String?
+  /// Bytes that the files in that folder may take; the least recently used go.
+  public var pageFolderBytes = 1 << 30
 
   /// One thread per core, half-precision cache, int8 activations.
   public init() {}
 }
 
-/// Runs one model: owns the threads, the buffers and the cache pages, and serves its sessions one
-/// step at a time.
+/// Runs one model: owns the threads, the buffers and the cache pages, and serves its sessions, those
+/// that answer at the same time in one pass.
 public actor Engine {
   /// The model that is run.
   public nonisolated let model: Model
@@ -28,13 +34,17 @@ public actor Engine {
   /// Tokens that a session may hold.
   public nonisolated let contextLength: Int
   package nonisolated let options: EngineOptions
-  private let decoder: Decoder
-  private let store: PageStore
-  private var sequences: [Int: CachedSequence] = [:]
-  private var samplers: [Int: Sampler] = [:]
-  /// Where the answer of each sequence begins: penalties look back no further.
-  private var answerStarts: [Int: Int] = [:]
+  let decoder: Decoder
+  let store: PageStore
+  var states: [Int: SequenceState] = [:]
+  /// Sequences that are being answered: each has a request waiting, or soon will.
+  var answering: Set<Int> = []
+  /// Requests that wait for the next pass, in the order in which they came.
+  var requests: [Request] = []
+  var times = PassTimes()
   private var lastID = 0
+  /// Writing pages to the folder, one prompt after the other.
+  private var saving: Task<Void, Never>?
 
   /// Starts the threads. Buffers are made when they are first needed.
   public init(_ model: Model, _ options: EngineOptions = EngineOptions()) {
@@ -46,13 +56,45 @@ public actor Engine {
     contextLength = max(1, options.contextLength ?? min(model.config.contextLength, 8_192))
     let pool = ThreadPool(threadCount: threads)
     decoder = Decoder(model.core, pool: pool, capacity: options.batch, precision: options.activations)
-    store = PageStore(byteLimit: options.pageStoreBytes)
+    let folder = options.pageFolder.map { path in
+      PageFolder(
+        path: path, identity: Self.identity(model, options), byteLimit: options.pageFolderBytes)
+    }
+    store = PageStore(byteLimit: options.pageStoreBytes, folder: folder)
   }
+
+  /// A digest of what keys and values depend on besides tunings and tokens: the model's content and
+  /// configuration, the kernels, and how things are stored.
+  private static func identity(_ model: Model, _ options: EngineOptions) -> UInt64 {
+    var digest = Digest(seed: model.file.contentDigest())
+    digest.add("\(model.config)")
+    digest.add(model.kernels)
+    digest.add(options.cache.rawValue)
+    digest.add(options.activations.rawValue)
+    return digest.value
+  }
+
+  /// Prompts of fewer new tokens are read about as fast as they are found.
+  private static let leastSaved = 4 * CacheLayout.pageTokens
+
+  /// Keeps the pages of a prompt that was just read, as far as they were not known before.
+  func save(_ state: SequenceState) {
+    guard let folder = store.folder, let first = state.takeUnsaved() else { return }
+    guard state.sequence.count - first >= Self.leastSaved else { return }
+    let pages = state.sequence.fullPages(from: first / CacheLayout.pageTokens), former = saving
+    saving = Task.detached(priority: .utility) {
+      await former?.value
+      folder.save(pages)
+    }
+  }
+
+  /// Waits until what is to be kept on disk is there: before the process ends.
+  public func finishSaving() async { await saving?.value }
 
   /// Makes an empty sequence and returns its number.
   func open(_ tuning: Tuning? = nil) -> Int {
     lastID += 1
-    sequences[lastID] = sequence(tuning)
+    states[lastID] = SequenceState(sequence(tuning))
     return lastID
   }
 
@@ -62,47 +104,19 @@ public actor Engine {
   }
 
   /// Gives a sequence's pages back.
-  func close(_ id: Int) {
-    sequences[id] = nil
-    samplers[id] = nil
-    answerStarts[id] = nil
-  }
-
-  /// Prepares a sequence for `prompt`: what its cache holds of it stays, the rest goes.
-  ///
-  /// - Parameter answered: tokens at the end of the prompt that are the answer so far.
-  /// - Returns: tokens that need not be read again. The last one always is, for its logits.
-  func begin(_ id: Int, prompt: [Int32], answered: Int, sampling: SamplingOptions) -> Int {
-    if answered == 0 { samplers[id] = Sampler(sampling) }
-    answerStarts[id] = prompt.count - answered
-    guard let sequence = sequences[id] else { return 0 }
-    return sequence.reuse(Array(prompt.dropLast()), from: store)
-  }
-
-  /// Reads tokens of a prompt, at most a batch, that others follow.
-  func read(_ id: Int, _ tokens: ArraySlice<Int32>) {
-    guard let sequence = sequences[id] else { return }
-    _ = decoder.forward([DecoderStep(sequence, tokens, logits: .none)], store: store)
-  }
-
-  /// Reads tokens, at most a batch, and chooses the one that follows the last.
-  func next(_ id: Int, reading tokens: ArraySlice<Int32>) -> Int32 {
-    guard let sequence = sequences[id] else { return 0 }
-    _ = decoder.forward([DecoderStep(sequence, tokens)], store: store)
-    return choose(id, sequence)
-  }
-
-  private func choose(_ id: Int, _ sequence: CachedSequence) -> Int32 {
-    samplers[id]?.choose(
-      decoder.logits, 0..<model.config.vocabularySize, history: sequence.tokens[(answerStarts[id] ?? 0)...],
-      model.core.operations) ?? 0
-  }
+  func close(_ id: Int) { states[id] = nil }
 
   // MARK: Measuring
 
   /// Reads tokens into a sequence of the caller's own.
   func step(_ sequence: CachedSequence, _ tokens: ArraySlice<Int32>, wantsLogits: Bool) {
-    _ = decoder.forward([DecoderStep(sequence, tokens, logits: wantsLogits ? .last : .none)])
+    step([(sequence, tokens)], wantsLogits: wantsLogits)
+  }
+
+  /// Reads tokens into sequences of the caller's own, in one pass.
+  func step(_ parts: [(sequence: CachedSequence, tokens: ArraySlice<Int32>)], wantsLogits: Bool) {
+    _ = decoder.forward(
+      parts.map { DecoderStep($0.sequence, $0.tokens, logits: wantsLogits ? .last : .none) })
   }
 
   /// Reads tokens and gives the logits of each, [vocabulary], by its place among them.

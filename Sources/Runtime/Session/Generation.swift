@@ -8,9 +8,22 @@ public struct GenerationOptions: Sendable {
   public var stops: [String] = []
   /// Whether an answer ends that only repeats itself, as those of small models may without end.
   public var stopsAtRepetition = true
+  /// Whether tokens are drafted from what the context says after the same words, and several checked
+  /// in one pass. It changes no answer, only how fast it comes.
+  public var drafting = Drafting.adaptive
 
   /// Greedy, up to 512 tokens.
   public init() {}
+}
+
+/// When tokens are drafted.
+public enum Drafting: Sendable {
+  /// Never.
+  case off
+  /// Where it makes the answer faster, by what was measured so far.
+  case adaptive
+  /// Wherever the context has something to propose.
+  case always
 }
 
 /// Tokens of one answer.
@@ -21,6 +34,10 @@ public struct Usage: Sendable, Equatable {
   public var cachedTokens = 0
   /// Tokens of the answer.
   public var completionTokens = 0
+  /// Tokens that were drafted from the context.
+  public var draftedTokens = 0
+  /// Drafted tokens that became part of the answer.
+  public var acceptedTokens = 0
 
   /// No tokens.
   public init() {}
