@@ -17,10 +17,11 @@ struct Asking: Sendable {
   private var notes: Style { Style(.errors) }
 
   /// Gives one answer and ends.
-  func once(_ question: String, json: Bool) async throws {
+  func once(_ question: String, json: Bool, _ keeper: ConversationKeeper) async throws {
     let start = ContinuousClock.now
     let reply = try await ask(question, isStreamed: !json)
     guard let reply else { throw CancellationError() }
+    keeper.add(question: question, answer: reply.text, sources: reply.sources, chat: chat)
     if json {
       let total = (ContinuousClock.now - start) / .seconds(1)
       try printJSON(AnswerRecord(reply, model: model.name, loadSeconds: loadSeconds, totalSeconds: total))

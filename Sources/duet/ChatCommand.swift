@@ -18,6 +18,7 @@ struct ChatCommand: AsyncParsableCommand {
         duet chat "Write a haiku about rivers."
         duet chat --doc notes/ --doc report.pdf "When does the lease end?"
         git diff | duet chat "Summarise these changes."
+        duet chat --continue
         duet chat --json "What is 2+2?" | jq -r .text
       """)
 
@@ -34,6 +35,9 @@ struct ChatCommand: AsyncParsableCommand {
   var json = false
   @Flag(name: .shortAndLong, help: "Say on standard error what was chosen and how long it took.")
   var verbose = false
+  @Flag(help: "Neither keep what prompts became when they were read, nor use what was kept.")
+  var noCache = false
+  @OptionGroup var resuming: ResumeOptions
   @OptionGroup var model: ModelOption
   @OptionGroup var adapter: AdapterOption
   @OptionGroup var engine: EngineFlags
@@ -49,15 +53,19 @@ struct ChatCommand: AsyncParsableCommand {
   func run() async throws {
     let question = try question()
     let start = ContinuousClock.now
-    let model = try model.open()
+    let saved = try resuming.open()
+    let model = try ModelOption.open(saved?.modelPath(model.model) ?? model.model)
     var options = engine.options
+    options.pageFolder = noCache ? nil : Folders.pages
     options.contextLength = answer.context.map { min($0, model.config.contextLength) }
     if let context = answer.context, context > model.config.contextLength {
       warn("the model's context holds \(model.config.contextLength) tokens; --context is lowered to that")
     }
-    let tuning = try adapter.open(for: model)
+    let adapter = try saved?.adapterText(adapter.adapter) ?? adapter.adapter
+    let tuning = try adapter.flatMap { try AdapterOption.open($0, for: model) }
     let engine = Engine(model, options)
     let loading = (ContinuousClock.now - start) / .seconds(1)
+    let documents = saved?.documentPaths(documents) ?? documents, system = system ?? saved?.system
     let index = documents.isEmpty ? nil : try DocumentIndex()
     let collection = try index?.collection(documents, isVerbose: verbose)
     let chat = Chat(engine, system: system, documents: collection, tuning: tuning)
@@ -69,10 +77,17 @@ struct ChatCommand: AsyncParsableCommand {
         "\(model.name), kernels \(model.kernels), threads \(engine.threads), loaded in \(Figures.short(loading)) s"
       )
     }
-    guard let question else {
-      return try await Conversation(asking: asking, documents: documents).run()
+    let new = SavedConversation(
+      model: model.file.path, modelName: model.name, adapter: adapter, system: system, documents: documents)
+    if let saved { chat.turns = saved.chatMessages }
+    let keeper = ConversationKeeper(
+      saved ?? new, isOn: !resuming.noHistory && (question == nil || saved != nil))
+    if let question {
+      try await asking.once(question, json: json, keeper)
+    } else {
+      try await Conversation(asking: asking, keeper: keeper).run()
     }
-    try await asking.once(question, json: json)
+    await engine.finishSaving()
   }
 
   /// The prompt with what stands on standard input; nil where a conversation is to start.

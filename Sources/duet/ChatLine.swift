@@ -6,6 +6,7 @@ enum ChatLine: Equatable {
   case help, quit, reset
   case document(String)
   case save(String)
+  case saved
   case missingPath(String)
   case unknown(String)
 
@@ -19,7 +20,7 @@ enum ChatLine: Equatable {
     case "quit", "exit", "q": self = .quit
     case "reset": self = .reset
     case "doc": self = rest.isEmpty ? .missingPath(name) : .document(rest)
-    case "save": self = rest.isEmpty ? .missingPath(name) : .save(rest)
+    case "save": self = rest.isEmpty ? .saved : .save(rest)
     default: self = .unknown(name)
     }
   }
@@ -35,6 +36,7 @@ enum ChatLine: Equatable {
   static let helpText = """
     /doc PATH    answer from a file or folder, too, in a new conversation
     /reset       forget the conversation
+    /save        say under which name the conversation is kept
     /save FILE   write the conversation as Markdown
     /quit        leave, as Ctrl-D does
     A line that ends with \\ goes on in the next.

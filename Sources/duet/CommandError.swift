@@ -9,6 +9,9 @@ enum CommandError: Error, CustomStringConvertible {
   case badToken(String, vocabulary: Int)
   case tooFewTokens(Int)
   case tooLong(what: String, tokens: Int, limit: Int)
+  case noConversation(id: String, matches: Int)
+  case badConversation(path: String, problem: String)
+  case goneModel(conversation: String, what: String, path: String, option: String)
   case badLine(path: String, line: Int)
   case noQuestions(path: String, tokens: Int)
 
@@ -28,6 +31,14 @@ enum CommandError: Error, CustomStringConvertible {
     case .badToken(let text, let vocabulary):
       "\(text) is no token of this model; give numbers from 0 to \(vocabulary - 1)"
     case .tooFewTokens(let count): "the text has \(count) tokens, where at least 2 are needed; give more text"
+    case .noConversation(let id, let matches):
+      id.isEmpty
+        ? "no conversation is kept; duet chat at a terminal begins one"
+        : "\(matches == 0 ? "no" : "more than one") conversation's id begins with \(id); duet history lists them"
+    case .badConversation(let path, let problem):
+      "\(path) cannot be read: \(problem); remove the file, or begin a new conversation"
+    case .goneModel(let conversation, let what, let path, let option):
+      "the \(what) of the conversation \(conversation), \(path), is gone; give another with \(option)"
     case .badLine(let path, let line):
       "\(path):\(line) is no JSON object with title, instruction and context; give JSON lines"
     case .noQuestions(let path, let tokens):

@@ -6,20 +6,16 @@ import Foundation
 
 /// The conversation of `duet chat` at a terminal.
 final class Conversation {
-  private struct Turn {
-    let question: String
-    let answer: String
-    let sources: [Source]
-  }
   private let asking: Asking
+  private let keeper: ConversationKeeper
   private var documents: [String]
-  private var turns: [Turn] = []
   private let editor: LineEditor
   private let style: Style
 
-  init(asking: Asking, documents: [String]) {
+  init(asking: Asking, keeper: ConversationKeeper) {
     self.asking = asking
-    self.documents = documents
+    self.keeper = keeper
+    documents = keeper.conversation.documents
     let saved = try? String(contentsOfFile: Folders.history, encoding: .utf8)
     let stream: StandardStream = StandardStream.output.isTerminal ? .output : .errors
     editor = LineEditor(history: History(decoding: saved ?? ""), stream: stream)
@@ -29,6 +25,12 @@ final class Conversation {
   /// Answers until the user leaves.
   func run() async throws {
     note("\(asking.model.name). /help lists the commands, Ctrl-D leaves.")
+    if let last = keeper.conversation.turns.last {
+      note(
+        printable(
+          "Going on with \(keeper.conversation.id), \(count(keeper.conversation.turns.count)), after:"))
+      note(printable("> \(last.question)\n\(last.answer)"))
+    }
     var wasInterrupted = false
     while true {
       switch editor.read(prompt: "> ") {
@@ -66,10 +68,11 @@ final class Conversation {
     case .quit: return false
     case .reset:
       asking.chat.reset()
-      turns = []
+      keeper.restart(documents: documents)
       note("The conversation starts anew.")
     case .document(let path): try await add(path)
     case .save(let path): try save(path)
+    case .saved: tellFile()
     case .missingPath(let name): warn("/\(name) needs a path; /help lists the commands")
     case .unknown(let name): warn("there is no command /\(name); /help lists them")
     }
@@ -81,11 +84,11 @@ final class Conversation {
     let asking = asking, shown = Shown()
     let reply = try await interruptible { try await asking.ask(question, shown: shown) }
     if let reply {
-      turns.append(Turn(question: question, answer: reply.text, sources: reply.sources))
+      keeper.add(question: question, answer: reply.text, sources: reply.sources, chat: asking.chat)
     } else {
-      turns.append(Turn(question: question, answer: shown.text, sources: []))
       note("(interrupted)")
       await settle()
+      keeper.add(question: question, answer: shown.text, sources: [], chat: asking.chat)
     }
   }
 
@@ -109,7 +112,7 @@ final class Conversation {
       return note("(interrupted; \(path) was not added)")
     }
     documents = paths
-    turns = []
+    keeper.restart(documents: paths)
     note("The conversation starts anew, about \(paths.joined(separator: ", ")).")
   }
 
@@ -127,6 +130,7 @@ final class Conversation {
   private func save(_ path: String) throws {
     let file = try OutputFile(path: Folders.expanded(path))
     try file.write("# Conversation with \(asking.model.name)\n")
+    let turns = keeper.conversation.turns
     for turn in turns {
       try file.write("\n**You:** \(turn.question)\n\n**\(asking.model.name):** \(turn.answer)\n")
       guard !turn.sources.isEmpty else { continue }
@@ -134,7 +138,15 @@ final class Conversation {
       for source in turn.sources { try file.write("- [\(source.number)] \(source.location)\n") }
     }
     try file.finish()
-    note("Saved \(turns.count) \(turns.count == 1 ? "turn" : "turns") to \(path).")
+    note("Saved \(count(turns.count)) to \(path).")
+  }
+
+  private func count(_ turns: Int) -> String { "\(turns) \(turns == 1 ? "turn" : "turns")" }
+
+  /// Says under which name the conversation is kept.
+  private func tellFile() {
+    guard keeper.isOn else { return warn("the conversation is not kept; /save FILE writes it as Markdown") }
+    note("The conversation is kept as \(keeper.conversation.id); duet chat --resume goes on with it.")
   }
 
   /// A history that cannot be saved is no reason to stop.

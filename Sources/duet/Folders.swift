@@ -28,12 +28,30 @@ enum Folders {
   /// The lines that were entered in chats.
   static var history: String { data + "/history" }
 
+  /// The conversations that are kept.
+  static var conversations: String { data + "/conversations" }
+
+  /// What prompts became when they were read: `duet` in `$XDG_CACHE_HOME`, or else in `~/.cache`.
+  static var pages: String {
+    if let folder = environment["XDG_CACHE_HOME"], folder.hasPrefix("/") { return folder + "/duet/pages" }
+    return home + "/.cache/duet/pages"
+  }
+
   /// Makes the data folder, for its owner alone.
-  static func makeData() throws {
+  static func makeData() throws { try makePrivate(data) }
+
+  /// Makes a folder, for its owner alone.
+  static func makePrivate(_ path: String) throws {
     do {
       try FileManager.default.createDirectory(
-        atPath: data, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-    } catch { throw CommandError.cannotWrite(path: data, problem: problem(error)) }
+        atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    } catch { throw CommandError.cannotWrite(path: path, problem: problem(error)) }
+  }
+
+  /// A path that stays right when the current folder changes.
+  static func absolute(_ path: String) -> String {
+    let path = expanded(path)
+    return path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
   }
 
   /// A path with `~` replaced by the home folder.

@@ -19,7 +19,10 @@ struct ModelOption: ParsableArguments {
   }
 
   /// Opens the model with the kernels that DUET_CPU asks for.
-  func open() throws -> Model {
+  func open() throws -> Model { try Self.open(model) }
+
+  /// Opens the model of this path or name; nil for the default.
+  static func open(_ model: String?) throws -> Model {
     let tier = Folders.environment["DUET_CPU"].flatMap { $0.isEmpty ? nil : $0 }
     return try Model(path: try ModelFiles.path(model), kernels: tier)
   }
@@ -52,7 +55,7 @@ struct AdapterOption: ParsableArguments {
   }
 
   /// A colon that no number follows belongs to the path.
-  private static func parts(_ text: String) -> (path: String, scale: Float) {
+  static func parts(_ text: String) -> (path: String, scale: Float) {
     guard let colon = text.lastIndex(of: ":"), let scale = Float(text[text.index(after: colon)...]) else {
       return (text, 1)
     }

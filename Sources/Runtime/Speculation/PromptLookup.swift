@@ -8,6 +8,11 @@ package struct PromptLookup: Sendable {
     package let draft: [Int32]
     /// Tokens of the text's end that were found there.
     package let length: Int
+
+    package init(draft: [Int32], length: Int) {
+      self.draft = draft
+      self.length = length
+    }
   }
 
   /// The shortest end that is looked for; and no more of it than the longest is compared.
