@@ -161,16 +161,20 @@ private struct PageHeader {
   func fits(_ file: MappedFile) -> Bool {
     guard file.count == Self.byteCount + layout.pageBytes else { return false }
     guard file.bytes(0..<fields.count) == fields else { return false }
-    let expected = file.withBytes(fields.count..<fields.count + 8) { $0.littleEndian(UInt64.self, at: 0) }
-    return file.withBytes(Self.byteCount..<file.count) { digest($0) } == expected
+    let content = file.withBytes(Self.byteCount..<file.count) { digest($0) }
+    return file.bytes(0..<Self.byteCount) == bytes(content)
+  }
+
+  /// The whole header of a page whose content has this digest.
+  private func bytes(_ content: UInt64) -> [UInt8] {
+    var bytes = fields
+    Self.append(content, to: &bytes)
+    return bytes + [UInt8](repeating: 0, count: Self.byteCount - bytes.count)
   }
 
   func write(_ page: CachePage, to path: String) throws {
-    var header = fields
-    Self.append(page.withBytes { digest($0) }, to: &header)
-    header += [UInt8](repeating: 0, count: Self.byteCount - header.count)
     let file = try OutputFile(path: path, isPrivate: true)
-    try file.write(header)
+    try file.write(bytes(page.withBytes { digest($0) }))
     try page.withBytes { (bytes: RawSpan) throws in try file.write(bytes) }
     try file.finish()
   }

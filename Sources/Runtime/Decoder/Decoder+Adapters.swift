@@ -18,13 +18,27 @@ struct AdapterScratch {
 
 extension Decoder {
   /// Neighbouring tokens of a step that use the same tuning.
-  struct TunedRun {
+  struct TunedRun: Equatable {
     var tokens: Range<Int>
     let tuning: Tuning
   }
 
+  /// The hand-offs of a layer, by the matrices that each multiplies.
+  enum HandOff: Int, CaseIterable {
+    case attention, output, gates, down
+
+    var sites: [Adapter.Site] {
+      switch self {
+      case .attention: [.query, .key, .value]
+      case .output: [.output]
+      case .gates: [.gate, .up]
+      case .down: [.down]
+      }
+    }
+  }
+
   /// A pair of factors that takes part in a hand-off: of its matrix number `place`, for some tokens.
-  fileprivate struct Change {
+  struct Change {
     let pair: LowRank
     let factor: Float
     let place: Int
@@ -36,30 +50,47 @@ extension Decoder {
   /// at work on them.
   final class Changes {
     private let changes: [Change]
-    private let parts: [(change: Int, rows: Range<Int>)]
+    private var parts: [(change: Int, rows: Range<Int>)] = []
+    /// The parts of each chunk.
+    private var chunks: [Range<Int>] = []
     private let done = Atomic<Int>(0)
 
-    /// Values of the first factor that a thread takes at a time.
-    private static let partValues = 24_576
+    /// Values of first factors that a thread takes at a time, at most.
+    private static let chunkValues = 24_576
 
-    fileprivate init(_ changes: [Change]) {
+    init(_ changes: [Change]) {
       self.changes = changes
-      parts = changes.indices.flatMap { index in
-        let pair = changes[index].pair
-        let rows = max(8, Self.partValues / pair.columns)
-        return stride(from: 0, to: pair.rank, by: rows).map { (index, $0..<min(pair.rank, $0 + rows)) }
+      var values = Self.chunkValues
+      for (index, change) in changes.enumerated() {
+        let most = max(8, Self.chunkValues / change.pair.columns)
+        for start in stride(from: 0, to: change.pair.rank, by: most) {
+          let rows = start..<min(change.pair.rank, start + most), size = rows.count * change.pair.columns
+          if values + size > Self.chunkValues {
+            chunks.append(parts.count..<parts.count)
+            values = 0
+          }
+          parts.append((index, rows))
+          chunks[chunks.count - 1] = chunks[chunks.count - 1].lowerBound..<parts.count
+          values += size
+        }
       }
     }
 
-    var count: Int { parts.count }
+    var count: Int { chunks.count }
 
-    /// Makes the first half of part `index`.
+    /// Prepares for another pass.
+    func restart() { done.store(0, ordering: .relaxed) }
+
+    /// Makes the first halves of chunk `index`.
     func reduce(_ index: Int, _ x: Activations, scratch: FloatBuffer?, _ decoder: Decoder) {
-      let change = changes[parts[index].change], low = decoder.adapters
-      decoder.operations.reduce(
-        change.pair, part: parts[index].rows, x, tokens: change.tokens, factor: change.factor,
-        precision: decoder.precision, scratch: scratch, low: low.low,
-        at: change.tokens.lowerBound * low.stride + change.place * low.width, stride: low.stride)
+      let low = decoder.adapters
+      for part in chunks[index] {
+        let change = changes[parts[part].change]
+        decoder.operations.reduce(
+          change.pair, part: parts[part].rows, x, tokens: change.tokens, factor: change.factor,
+          precision: decoder.precision, scratch: scratch, low: low.low,
+          at: change.tokens.lowerBound * low.stride + change.place * low.width, stride: low.stride)
+      }
       done.wrappingAdd(1, ordering: .releasing)
     }
 
@@ -77,12 +108,12 @@ extension Decoder {
 
     private func wait() {
       var rounds = 0
-      while done.load(ordering: .acquiring) < parts.count { ThreadPool.pause(&rounds) }
+      while done.load(ordering: .acquiring) < chunks.count { ThreadPool.pause(&rounds) }
     }
   }
 
   /// The runs of `rows` that use a tuning; none where all use the bare model.
-  func tunedRuns(_ rows: [Row]) -> [TunedRun] {
+  private static func tunedRuns(_ rows: [Row]) -> [TunedRun] {
     var runs: [TunedRun] = []
     for (token, row) in rows.enumerated() {
       guard let tuning = row.sequence.tuning, tuning.scale != 0 else { continue }
@@ -95,9 +126,19 @@ extension Decoder {
     return runs
   }
 
-  /// What adapters change in the products of `sites` of a layer; nil for nothing.
-  func changes(_ layer: Int, _ sites: [Adapter.Site]) -> Changes? {
-    guard !tuned.isEmpty else { return nil }
+  /// Prepares the changes of all layers for a step, unless they are those of the one before.
+  func tune(_ rows: [Row]) {
+    let runs = Self.tunedRuns(rows)
+    guard runs != tuned else { return }
+    tuned = runs
+    guard let rank = runs.map(\.tuning.adapter.rank).max() else { return tunedLayers = [] }
+    adapters.reserve(tokens: rows.count, rank: rank)
+    tunedLayers = weights.layers.indices.map { layer in
+      HandOff.allCases.map { changes(layer, $0.sites) }
+    }
+  }
+
+  private func changes(_ layer: Int, _ sites: [Adapter.Site]) -> Changes? {
     var changes: [Change] = []
     for run in tuned {
       for (place, site) in sites.enumerated() {
@@ -107,5 +148,10 @@ extension Decoder {
       }
     }
     return changes.isEmpty ? nil : Changes(changes)
+  }
+
+  /// What adapters change in a hand-off of a layer; nil for nothing.
+  func changes(_ layer: Int, _ handOff: HandOff) -> Changes? {
+    tunedLayers.isEmpty ? nil : tunedLayers[layer][handOff.rawValue]
   }
 }

@@ -30,13 +30,13 @@ extension Decoder {
     normalize(rows.count, weights.attentionNorm)
     multiply(
       [(weights.query, space.query), (weights.key, space.key), (weights.value, space.value)],
-      by: space.normed, tokens: rows.count, changes: changes(layer, [.query, .key, .value]))
+      by: space.normed, tokens: rows.count, changes: changes(layer, .attention))
     forEachToken(rows.count) { [self] token in place(rows[token], token, layer, weights) }
     let work = rows.count <= Self.directTokens ? segmentWork(rows, layer) : []
     if work.isEmpty { attendByToken(rows, layer) } else { attendBySegment(rows, layer, work) }
     multiply(
       [(weights.output, space.result)], by: space.attended, tokens: rows.count,
-      changes: changes(layer, [.output]))
+      changes: changes(layer, .output))
     addResult(rows.count, norm: weights.attentionResultNorm)
   }
 

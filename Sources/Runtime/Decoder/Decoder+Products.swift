@@ -42,6 +42,7 @@ extension Decoder {
       Chunks(matrix: matrix, out: out, rows: direct ? directRows(matrix) : Self.panelRows(matrix))
     }
     let first = changes?.count ?? 0
+    changes?.restart()
     pool.run(first + work.reduce(0) { $0 + $1.count }) { [self] chunk, worker in
       guard chunk >= first else {
         changes?.reduce(chunk, x, scratch: direct ? nil : space.panels[worker], self)

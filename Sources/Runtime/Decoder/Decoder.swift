@@ -46,7 +46,9 @@ package final class Decoder {
   var attention: AttentionScratch
   var adapters = AdapterScratch()
   /// The tokens of the present step that adapters change.
-  private(set) var tuned: [TunedRun] = []
+  var tuned: [TunedRun] = []
+  /// What they change, [layers][hand-offs].
+  var tunedLayers: [[Changes?]] = []
 
   /// A decoder for steps of up to `capacity` tokens. Buffers grow to what is needed.
   package init(
@@ -79,14 +81,12 @@ package final class Decoder {
     guard !rows.isEmpty else { return 0 }
     precondition(rows.count <= capacity, "more tokens than the decoder has room for")
     grow(rows.count)
-    tuned = tunedRuns(rows)
-    if let rank = tuned.map(\.tuning.adapter.rank).max() { adapters.reserve(tokens: rows.count, rank: rank) }
+    tune(rows)
     embed(rows)
     for layer in weights.layers.indices {
       attend(rows, layer)
       feedForward(rows.count, layer)
     }
-    tuned = []
     for step in steps { step.sequence.commit(step.tokens, to: store) }
     return computeLogits(wanted(steps))
   }
@@ -156,13 +156,13 @@ package final class Decoder {
     normalize(tokens, layer.feedForwardNorm)
     multiply(
       [(layer.gate, space.gate), (layer.up, space.up)], by: space.normed, tokens: tokens,
-      changes: changes(index, [.gate, .up]))
+      changes: changes(index, .gates))
     forEachToken(tokens) { [self] token in
       operations.gate(
         config.activation, space.gate, up: space.up, out: space.inner.values, space.inner.range(token))
       if precision == .int8 { space.inner.quantize(token, operations) }
     }
-    multiply([(layer.down, space.result)], by: space.inner, tokens: tokens, changes: changes(index, [.down]))
+    multiply([(layer.down, space.result)], by: space.inner, tokens: tokens, changes: changes(index, .down))
     addResult(tokens, norm: layer.feedForwardResultNorm)
   }
 

@@ -83,7 +83,6 @@ import Testing
     for place in [0, 9, 60, 100, 500, 640, 4_096, whole.count / 2, whole.count - 1] {
       var copy = whole
       copy[place] ^= 0x10
-      // Bytes that no field covers are padding.
       damages.append(copy)
     }
     for (index, damage) in damages.enumerated() {
