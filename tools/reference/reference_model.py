@@ -32,13 +32,19 @@ BLOCK_NAMES = {
     "ffn_down.weight": "mlp.down_proj.weight",
     "attn_norm.weight": "input_layernorm.weight",
 }
+PRE_NORM_NAMES = {"ffn_norm.weight": "post_attention_layernorm.weight"}
+GEMMA_NAMES = {
+    "post_attention_norm.weight": "post_attention_layernorm.weight",
+    "ffn_norm.weight": "pre_feedforward_layernorm.weight",
+    "post_ffw_norm.weight": "post_feedforward_layernorm.weight",
+}
 FAMILY_NAMES = {
-    "llama": {"ffn_norm.weight": "post_attention_layernorm.weight"},
-    "gemma3": {
-        "post_attention_norm.weight": "post_attention_layernorm.weight",
-        "ffn_norm.weight": "pre_feedforward_layernorm.weight",
-        "post_ffw_norm.weight": "post_feedforward_layernorm.weight",
-    },
+    "llama": PRE_NORM_NAMES,
+    "qwen2": PRE_NORM_NAMES,
+    "qwen3": PRE_NORM_NAMES,
+    "phi3": PRE_NORM_NAMES,
+    "gemma2": GEMMA_NAMES,
+    "gemma3": GEMMA_NAMES,
 }
 OUTER_NAMES = {
     "token_embd.weight": "model.embed_tokens.weight",
