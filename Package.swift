@@ -15,6 +15,7 @@ let package = Package(
     .library(name: "DuetRuntime", targets: ["DuetRuntime"]),
     .library(name: "DuetDocuments", targets: ["DuetDocuments"]),
     .library(name: "DuetRouter", targets: ["DuetRouter"]),
+    .library(name: "DuetVision", targets: ["DuetVision"]),
     .executable(name: "duet", targets: ["duet"]),
   ],
   dependencies: [
@@ -47,6 +48,11 @@ let package = Package(
       path: "Sources/Router",
       swiftSettings: strict
     ),
+    .target(
+      name: "CImageCodecs", linkerSettings: [.linkedLibrary("jpeg"), .linkedLibrary("png")]),
+    .target(
+      name: "DuetVision", dependencies: ["DuetRuntime", "CKernels", "CImageCodecs"], path: "Sources/Vision",
+      swiftSettings: strict),
     .target(name: "DuetTerminal", path: "Sources/Terminal", swiftSettings: strict),
     .executableTarget(
       name: "duet",
@@ -59,7 +65,7 @@ let package = Package(
     .executableTarget(
       name: "duet-hostile",
       dependencies: [
-        "DuetRuntime", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "DuetRuntime", "DuetVision", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Tests/Hostile",
       swiftSettings: strict
@@ -72,6 +78,17 @@ let package = Package(
       resources: [.copy("Fixtures")], swiftSettings: strict),
     .testTarget(name: "TerminalTests", dependencies: ["DuetTerminal"], swiftSettings: strict),
     .testTarget(name: "RouterTests", dependencies: ["DuetRouter"], swiftSettings: strict),
+    .executableTarget(
+      name: "duet-vision-check",
+      dependencies: [
+        "DuetRuntime", "DuetVision", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Tests/VisionCheck",
+      swiftSettings: strict
+    ),
+    .testTarget(
+      name: "VisionTests", dependencies: ["DuetVision", "DuetRuntime"],
+      resources: [.copy("Fixtures")], swiftSettings: strict),
     .testTarget(
       name: "GoldenTests", dependencies: ["DuetRuntime", "DuetDocuments", "DuetRouter"],
       path: "Tests/Golden", resources: [.copy("Fixtures")], swiftSettings: strict),

@@ -38,6 +38,8 @@ unlock() { exec 9>&-; }
 missing_packages() {
   [[ -e /usr/include/sqlite3.h || -e /usr/local/include/sqlite3.h ]] || echo libsqlite3-dev
   [[ -e /usr/include/zlib.h || -e /usr/local/include/zlib.h ]] || echo zlib1g-dev
+  [[ -e /usr/include/jpeglib.h || -e /usr/local/include/jpeglib.h ]] || echo libjpeg-dev
+  [[ -e /usr/include/png.h || -e /usr/local/include/png.h ]] || echo libpng-dev
   command -v python3 >/dev/null || echo python3
 }
 

@@ -250,6 +250,7 @@ void duet_avx2_fill(duet_operations *table) {
     duet_avx2_fill_vectors(table);
     duet_avx2_fill_attention(table);
     duet_avx2_fill_low_rank(table);
+    duet_avx2_fill_vision(table);
 }
 #else
 void duet_avx2_fill(duet_operations *table) { (void)table; }

@@ -318,6 +318,10 @@ void duet_generic_fill(duet_operations *table) {
         .combine = duet_generic_combine,
         .argmax = argmax,
         .expand = expand,
+        .finish = duet_generic_finish,
+        .depthwise_row = duet_generic_depthwise_row,
+        .layer_norm = duet_generic_layer_norm,
+        .softmax = duet_generic_softmax,
     };
     memcpy(table->dequantize, duet_generic_dequantize, sizeof table->dequantize);
 }

@@ -17,12 +17,20 @@ void duet_avx2_fill_floats(duet_operations *table);
 void duet_avx2_fill_vectors(duet_operations *table);
 void duet_avx2_fill_attention(duet_operations *table);
 void duet_avx2_fill_low_rank(duet_operations *table);
+void duet_avx2_fill_vision(duet_operations *table);
 
 // Products of any type through its unpacked runs: what a tier uses for formats of its own none.
 void duet_generic_dot_int8(int type, const void *weights, size_t row_bytes, size_t rows, size_t n,
                            const duet_activations *a, float *out);
 void duet_generic_dot_float(int type, const void *weights, size_t row_bytes, size_t rows, size_t n,
                             const duet_activations *a, float *out);
+void duet_generic_finish(duet_finish finish, float *out, size_t rows, size_t stride, size_t tokens,
+                         const float *bias, const float *residual, size_t residual_stride);
+void duet_generic_depthwise_row(const duet_depthwise *d, const float *in, size_t row, float *out,
+                                size_t out_width, size_t out_stride);
+void duet_generic_layer_norm(const float *x, const float *weight, const float *bias, size_t n,
+                             float epsilon, float *out);
+void duet_generic_softmax(float *x, size_t n, float scale);
 void duet_generic_combine(const float *state, size_t stride, size_t count, size_t head_size, float *out);
 
 #endif

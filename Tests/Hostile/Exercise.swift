@@ -16,7 +16,7 @@ enum Outcome: CustomStringConvertible {
 
 /// Does with the file what a program does: opens it, reads all of it, and runs it if it holds a
 /// model. Whatever an error says is put together too, since that must not trap either.
-func exercise(path: String) -> Outcome {
+func exerciseModel(path: String) -> Outcome {
   do throws(GGUFError) {
     let file = try GGUFFile(path: path)
     readMetadata(of: file)

@@ -1,16 +1,19 @@
 import ArgumentParser
 import Foundation
 
-/// Opens many damaged and lying model files and checks that each is refused or accepted, in time
+/// Opens many damaged and lying model files or pictures and checks that each is refused or accepted, in time
 /// and within bounds of memory, and that none brings the process down.
 @main
 struct Hostile: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "duet-hostile",
-    abstract: "Opens mutants of a model file; exits 1 if one traps, hangs or takes too much memory.")
+    abstract: "Opens mutants of a model file or of pictures; exits 1 if one traps, hangs or takes too much memory.")
 
   @Argument(help: "A sound GGUF file to make mutants of; a tiny model is made where none is given.")
   var model: String?
+
+  @Option(help: "A folder of sound JPEG and PNG files to make mutants of, in place of a model.")
+  var images: String?
 
   @Option(help: "How many mutants.")
   var count = 10_000
@@ -43,8 +46,7 @@ struct Hostile: ParsableCommand {
   }
 
   func run() throws {
-    let bytes = try model.map { [UInt8](try Data(contentsOf: URL(filePath: $0))) } ?? SeedModel.bytes()
-    let mutator = try Mutator(model: bytes, seed: seed)
+    let mutator = try source()
     if worker { return try Worker(mutator: mutator, timeLimit: timeLimit).run(first..<first + count) }
     if single { return try runSingle(mutator) }
     let failures = Supervisor(range: first..<first + count, arguments: workerArguments).run(jobs: jobs)
@@ -54,19 +56,25 @@ struct Hostile: ParsableCommand {
     if !failures.isEmpty { throw ExitCode.failure }
   }
 
-  private var workerArguments: [String] {
-    (model.map { [$0] } ?? []) + ["--seed", "\(seed)", "--time-limit", "\(timeLimit)"]
+  private func source() throws -> any MutantSource {
+    if let images { return try ImageMutator(folder: images, seed: seed) }
+    let bytes = try model.map { [UInt8](try Data(contentsOf: URL(filePath: $0))) } ?? SeedModel.bytes()
+    return try Mutator(model: bytes, seed: seed)
   }
 
-  private func runSingle(_ mutator: Mutator) throws {
+  private var workerArguments: [String] {
+    (model.map { [$0] } ?? []) + (images.map { ["--images", $0] } ?? []) + ["--seed", "\(seed)", "--time-limit", "\(timeLimit)"]
+  }
+
+  private func runSingle(_ mutator: any MutantSource) throws {
     let path = try save(first, mutator)
     print("mutant \(first), \(path): \(mutator.mutant(first).story)")
-    print(exercise(path: path))
+    print(mutator.exercise(path: path))
   }
 
   /// Writes a mutant where it can be looked at.
-  private func save(_ number: Int, _ mutator: Mutator) throws -> String {
-    let path = "\(keep)/hostile-\(seed)-\(number).gguf"
+  private func save(_ number: Int, _ mutator: any MutantSource) throws -> String {
+    let path = "\(keep)/hostile-\(seed)-\(number).\(mutator.suffix)"
     try Data(mutator.mutant(number).bytes).write(to: URL(filePath: path))
     return path
   }

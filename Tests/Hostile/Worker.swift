@@ -7,7 +7,7 @@ import Foundation
 /// Runs a range of mutants in this process and prints a line for each that ends well; a mutant that
 /// traps, hangs or takes too much memory ends the process instead.
 struct Worker {
-  let mutator: Mutator
+  let mutator: any MutantSource
   let timeLimit: Double
 
   /// The exit status for a mutant that took too much memory.
@@ -32,11 +32,11 @@ struct Worker {
   private func run(_ path: String, size: Int) -> Outcome {
     PeakMemory.reset()
     setTimer(timeLimit)
-    let outcome = exercise(path: path)
+    let outcome = mutator.exercise(path: path)
     setTimer(0)
     // The sound model, of which mutants are made, is this program's own burden.
-    let own = mutator.anatomy.bytes.count
-    if let peak = PeakMemory.anonymous(apart: size + own), peak > 2 * size + 64 << 20 {
+    let own = mutator.ownBytes
+    if let peak = PeakMemory.anonymous(apart: size + own), peak > mutator.allowance(size: size) {
       report("\(peak >> 20) MB of its own\n")
       exit(Self.memoryStatus)
     }

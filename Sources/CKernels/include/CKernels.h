@@ -101,6 +101,25 @@ typedef struct {
     int type;       // of the pages: F32, F16 or Q8_0
 } duet_query;
 
+// What is done to each result of a layer, after its bias has been added.
+typedef enum {
+    DUET_FINISH_NONE = 0,
+    DUET_FINISH_RELU6,
+    DUET_FINISH_GELU_TANH,  // arXiv 1606.08415, in the tanh form
+    DUET_FINISH_GELU_ERF,   // the same, exact
+    DUET_FINISH_GELU_QUICK,  // x * sigmoid(1.702 x)
+    DUET_FINISH_SILU,
+} duet_finish;
+
+// A depthwise convolution of [height, width] pixels, each of `channels` floats that lie `stride`
+// floats after those of the pixel before. Pixels outside of the picture are zero.
+typedef struct {
+    size_t width, height, channels, stride;
+    size_t kernel, step, left, top;  // pixels added on the left and on top
+    const float *weights;  // [kernel, kernel, channels]
+    const float *bias;     // [channels]
+} duet_depthwise;
+
 typedef struct {
     const char *name;
     size_t panel_rows;
@@ -141,6 +160,19 @@ typedef struct {
     // int8[rank][rows of the group]. The result for a token does not depend on the others.
     void (*expand)(const void *b, bool in_float, size_t rank, size_t rows, const float *low,
                    size_t low_stride, size_t tokens, float *out, size_t out_stride);
+    // out[t * stride + r] = finish(out[t * stride + r] + bias[r]) + residual[t * residual_stride + r]
+    // for r < rows and t < tokens; bias and residual may be NULL.
+    void (*finish)(duet_finish finish, float *out, size_t rows, size_t stride, size_t tokens,
+                   const float *bias, const float *residual, size_t residual_stride);
+    // One row of results of a depthwise convolution, each pixel out_stride floats after the one
+    // before, kept within 0 to 6.
+    void (*depthwise_row)(const duet_depthwise *d, const float *in, size_t row, float *out,
+                          size_t out_width, size_t out_stride);
+    // out = (x - mean) / sqrt(variance + epsilon) * weight + bias; x may be out.
+    void (*layer_norm)(const float *x, const float *weight, const float *bias, size_t n, float epsilon,
+                       float *out);
+    // x = exp(scale * x - the largest) / their sum
+    void (*softmax)(float *x, size_t n, float scale);
 } duet_operations;
 
 // The fastest tier that this CPU runs and that tests have covered, or the one called `name`
@@ -168,6 +200,22 @@ static inline void duet_run_multiply(const duet_operations *o, int type, const v
     o->multiply[type](panel, rows, n, a, tokens, out, out_stride);
 }
 
+// Attention of `queries` tokens of one head to all tokens, without a mask (arXiv 1706.03762).
+typedef struct {
+    const float *query;  // of the head's first query; the next lies `stride` floats on
+    const float *key;    // of the head's first token
+    const float *value;  // [head_size, tokens]: transposed
+    size_t queries, tokens, head_size, stride;
+    float scale;
+} duet_full_attention;
+// scratch: duet_full_attention_scratch() floats. Writes [queries, head_size], out_stride apart.
+void duet_attend_fully(const duet_operations *operations, const duet_full_attention *a, float *scratch,
+                       float *out, size_t out_stride);
+size_t duet_full_attention_scratch(const duet_operations *operations, size_t queries, size_t tokens,
+                                   size_t head_size);
+// Queries that one call takes at most.
+#define DUET_FULL_ATTENTION_QUERIES 64
+
 // Features of the CPU that tiers ask for, as words separated by spaces.
 const char *duet_cpu_features(void);
 
@@ -185,6 +233,15 @@ duet_unpack duet_run_unpacker(int type);
 
 // The sum of all 64-bit words, which takes as long as reading them: how fast memory is.
 uint64_t duet_read(const void *bytes, size_t count);
+
+// Resizes each row of 8-bit RGB, [height, width, 3]: out[x] = sum of weights[x * taps + i] times
+// in[starts[x] + i] for i < counts[x], in units of 2^-22, rounded and kept within 0 to 255.
+void duet_resample_across(const uint8_t *in, size_t width, size_t height, const int32_t *starts,
+                          const int32_t *counts, const int32_t *weights, size_t taps, uint8_t *out,
+                          size_t out_width);
+// The same for each column of rows of row_bytes bytes.
+void duet_resample_down(const uint8_t *in, size_t row_bytes, const int32_t *starts, const int32_t *counts,
+                        const int32_t *weights, size_t taps, uint8_t *out, size_t out_height);
 
 // Tells the CPU that this thread waits for another.
 static inline void duet_pause(void) {

@@ -206,3 +206,14 @@ struct GGUFPart {
       range: data + start..<data + start + bytes, file: cursor.file)
   }
 }
+
+extension TensorInfo {
+  /// The same values with other dimensions, of as many values in all and rows of whole blocks; nil
+  /// where they don't fit.
+  package func reshaped(_ shape: [Int]) -> TensorInfo? {
+    guard let columns = shape.first, columns > 0, columns % type.blockLength == 0,
+      shape.reduce(1, *) == elementCount
+    else { return nil }
+    return TensorInfo(name: name, shape: shape, type: type, range: range, file: file)
+  }
+}

@@ -1,0 +1,51 @@
+import DuetRuntime
+
+/// Turns squares of a picture into embeddings: the encoder and projector of an mmproj GGUF file.
+///
+/// One square is encoded at a time; the object keeps the buffers for it.
+public final class VisionEncoder {
+  /// What makes squares of a picture for this encoder.
+  public let processor: ImageProcessor
+  /// Embeddings that a square becomes.
+  public var tokenCount: Int { encoder.tokenCount }
+  /// Values of an embedding.
+  public var width: Int { encoder.width }
+  private let encoder: any SquareEncoder
+
+  /// Maps the file and finds its weights.
+  ///
+  /// - Parameters:
+  ///   - path: A GGUF file of the architecture `clip`.
+  ///   - threads: How many work, all cores unless given.
+  ///   - tier: The kernels by name, the fastest unless given.
+  /// - Throws: `VisionError`, naming the field or tensor at fault.
+  public init(path: String, threads: Int? = nil, tier: String? = nil) throws(VisionError) {
+    let file: GGUFFile, operations: Operations
+    do { file = try GGUFFile(path: path) } catch { throw .file(error) }
+    do { operations = try Operations(tier: tier) } catch { throw .kernels(error) }
+    let pool = ThreadPool(threadCount: threads ?? processorCount())
+    let fields = try VisionFields(file)
+    processor = try fields.processor()
+    switch fields.projector {
+    case .efficientNet: encoder = try EfficientNet(fields, LayerRunner(operations, pool))
+    case .mlp, .idefics3, .gemma3: encoder = try VisionTransformer(fields, LayerRunner(operations, pool))
+    }
+  }
+
+  /// The embeddings of a square of the processor's side, [tokens, width].
+  public func encode(_ square: Bitmap) -> [Float] { encode(values: processor.normalized(square)) }
+
+  /// The same from normalized values, [side, side, 3].
+  package func encode(values: [Float]) -> [Float] {
+    precondition(values.count == processor.side * processor.side * 3, "the square has another size")
+    return encoder.encode(values)
+  }
+}
+
+/// An encoder of one square.
+protocol SquareEncoder {
+  var tokenCount: Int { get }
+  var width: Int { get }
+  /// [side, side, 3] to [tokens, width]
+  func encode(_ values: [Float]) -> [Float]
+}
