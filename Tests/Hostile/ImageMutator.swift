@@ -37,7 +37,7 @@ struct ImageMutator: MutantSource {
       return .accepted
     } catch {
       precondition(!error.description.isEmpty)
-      return .refused(Mirror(reflecting: error).children.first?.label ?? "\(error)")
+      return .refused(Mirror(reflecting: error).children.first?.label ?? "unknownFormat")
     }
   }
 

@@ -24,6 +24,17 @@ struct EncoderTests {
     #expect(error < 1e-4 * largest + 1e-5)
   }
 
+  @Test(arguments: tiers)
+  func convolvesAsPyTorchDoes(tier: String) throws {
+    let recording = try JSONDecoder().decode(Recording.self, from: fixture("efficientnet.json"))
+    let encoder = try VisionEncoder(path: fixturePath("efficientnet.gguf"), threads: 2, tier: tier)
+    let embeddings = encoder.encode(values: recording.values)
+    let chosen = stride(from: 0, to: embeddings.count, by: 16).map { embeddings[$0] }
+    #expect(cosine(chosen, recording.embeddings) > 0.99999)
+    // A second picture is not affected by the first.
+    #expect(encoder.encode(values: recording.values) == embeddings)
+  }
+
   @Test func threadsDoNotChangeTheResult() throws {
     let recording = try JSONDecoder().decode(Recording.self, from: fixture("mlp.json"))
     let one = try VisionEncoder(path: fixturePath("mlp.gguf"), threads: 1).encode(values: recording.values)

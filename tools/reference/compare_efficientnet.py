@@ -37,6 +37,18 @@ def square(seed):
     return np.clip(values + random.normal(0, 0.1, values.shape), -1, 1).astype(np.float32)
 
 
+def squares(photos):
+    """Three made ones, and photos where a folder is given."""
+    from PIL import Image
+
+    made = [square(seed) for seed in range(3)]
+    paths = sorted(pathlib.Path(photos).rglob("*.jpg"))[:20] if photos else []
+    for path in paths:
+        pixels = np.asarray(Image.open(path).convert("RGB").resize((224, 224), Image.BICUBIC))
+        made.append(((pixels.astype(np.float32) - 127) / 128).astype(np.float32))
+    return made
+
+
 def cosine(a, b):
     a, b = a.ravel().astype(np.float64), b.ravel().astype(np.float64)
     return float(a @ b / np.sqrt((a @ a) * (b @ b)))
@@ -50,12 +62,11 @@ def encode(tool, model, values, folder, *options):
     return np.fromfile(folder / "out.f32", np.float32), out
 
 
-def accuracy(tool, model, files, folder, tiers):
+def accuracy(tool, model, files, folder, tiers, inputs):
     for kind, path in files.items():
         for tier in tiers:
             worst, worst_token, relative = 1, 1, 0
-            for seed in range(3):
-                values = square(seed)
+            for values in inputs if tier != "generic" else inputs[:2]:
                 with torch.no_grad():
                     want = model(torch.from_numpy(values.transpose(2, 0, 1)[None]))[0].numpy()
                 want = want.transpose(1, 2, 0).reshape(49, -1)
@@ -105,6 +116,7 @@ def main():
     parser.add_argument("--tool", default=str(ROOT / ".build/release/duet-vision-check"))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=0, help="of the comparison of speed; none by default")
+    parser.add_argument("--photos", help="a folder of JPEG photos, the first 20 of which are compared too")
     parser.add_argument("--tiers", nargs="*", default=["avx2", "generic"])
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -114,7 +126,7 @@ def main():
         files = {"f32": folder / "f32.gguf", "q8_0": folder / "q8_0.gguf"}
         for kind, path in files.items():
             convert_efficientnet.convert(path, kind == "q8_0")
-        accuracy(arguments.tool, model, files, folder, arguments.tiers)
+        accuracy(arguments.tool, model, files, folder, arguments.tiers, squares(arguments.photos))
         if arguments.rounds:
             speed(arguments.tool, model, files, folder, arguments.threads, arguments.rounds)
 

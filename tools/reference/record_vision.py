@@ -189,6 +189,39 @@ def record():
     print(f"{len(TINY)} fixtures")
 
 
+def record_efficientnet():
+    """A small network of the same parts: expanding and not, both kernels and steps, with and without residual."""
+    import sys
+
+    sys.path.insert(0, str(ROOT / "tools"))
+    import convert_efficientnet
+    from efficientnet_lite_pytorch import EfficientNet
+    from efficientnet_lite_pytorch.utils import BlockDecoder, get_model_params
+
+    _, parameters = get_model_params("efficientnet-lite0", {"image_size": 33})
+    blocks = ["r1_k3_s11_e1_i32_o16", "r2_k5_s22_e2_i16_o24", "r2_k3_s22_e3_i24_o16"]
+    model = EfficientNet(BlockDecoder.decode(blocks), parameters)
+    generator = torch.Generator().manual_seed(4)
+    for name, value in [*model.named_parameters(), *model.named_buffers()]:
+        random = torch.randn(value.shape, generator=generator)
+        if name.endswith("running_var"):
+            value.data = 1 + random ** 2
+        elif value.ndim > 1:
+            value.data = 2 * random / value[0].numel() ** 0.5
+        elif value.ndim == 1:
+            value.data = (1 if "weight" in name else 0) + 0.3 * random
+    model.eval()
+    convert_efficientnet.convert(str(FIXTURES / "efficientnet.gguf"), False, model)
+    values = np.round(square(33), 4)
+    with torch.no_grad():
+        out = model.extract_features(torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))[None])[0]
+    # Every 16th channel of each pixel keeps the file small.
+    out = out.numpy().transpose(1, 2, 0).reshape(-1, out.shape[0])[:, ::16]
+    data = {"PyTorch": torch.__version__, "values": [round(float(v), 4) for v in values.ravel()],
+            "embeddings": [round(float(v), 5) for v in out.ravel()]}
+    (FIXTURES / "efficientnet.json").write_text(json.dumps(data) + "\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tool", default=str(ROOT / ".build/release/duet-vision-check"))
@@ -199,7 +232,8 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(2)
     if arguments.fixtures:
-        return record()
+        record()
+        return record_efficientnet()
     if arguments.mmproj:
         folder = pathlib.Path(arguments.mmproj)
         folder.mkdir(parents=True, exist_ok=True)
