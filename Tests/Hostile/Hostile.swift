@@ -7,7 +7,8 @@ import Foundation
 struct Hostile: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "duet-hostile",
-    abstract: "Opens mutants of a model file or of pictures; exits 1 if one traps, hangs or takes too much memory.")
+    abstract:
+      "Opens mutants of a model file or of pictures; exits 1 if one traps, hangs or takes too much memory.")
 
   @Argument(help: "A sound GGUF file to make mutants of; a tiny model is made where none is given.")
   var model: String?
@@ -63,7 +64,9 @@ struct Hostile: ParsableCommand {
   }
 
   private var workerArguments: [String] {
-    (model.map { [$0] } ?? []) + (images.map { ["--images", $0] } ?? []) + ["--seed", "\(seed)", "--time-limit", "\(timeLimit)"]
+    (model.map { [$0] } ?? []) + (images.map { ["--images", $0] } ?? []) + [
+      "--seed", "\(seed)", "--time-limit", "\(timeLimit)",
+    ]
   }
 
   private func runSingle(_ mutator: any MutantSource) throws {

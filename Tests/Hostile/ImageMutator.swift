@@ -71,7 +71,9 @@ struct ImageMutator: MutantSource {
       let end = min(mutant.bytes.count, position + .random(in: 1...64, using: &random))
       mutant.bytes.removeSubrange(position..<end)
     case 2:
-      let noise = (0..<Int.random(in: 1...64, using: &random)).map { _ in UInt8.random(in: 0...255, using: &random) }
+      let noise = (0..<Int.random(in: 1...64, using: &random)).map { _ in
+        UInt8.random(in: 0...255, using: &random)
+      }
       mutant.bytes.insert(contentsOf: noise, at: position)
     default: mutant.bytes[position] ^= 1 << UInt8.random(in: 0..<8, using: &random)
     }
@@ -79,7 +81,8 @@ struct ImageMutator: MutantSource {
 
   /// A part of the same or another picture, put in anywhere.
   private func splice(_ mutant: inout Mutant, using random: inout SplitMix64) {
-    guard let other = pictures.randomElement(using: &random), let part = parts(other).randomElement(using: &random),
+    guard let other = pictures.randomElement(using: &random),
+      let part = parts(other).randomElement(using: &random),
       let place = parts(mutant.bytes).randomElement(using: &random)
     else { return }
     mutant.story += "\(part.count) bytes put in at \(place.lowerBound); "
@@ -87,7 +90,8 @@ struct ImageMutator: MutantSource {
   }
 
   private static let edges: [UInt32] = [
-    0, 1, 2, 3, 7, 8, 15, 16, 127, 128, 255, 256, 1_000, 4_096, 10_000, 32_767, 65_535, 65_536, 1_000_000, 1 << 31,
+    0, 1, 2, 3, 7, 8, 15, 16, 127, 128, 255, 256, 1_000, 4_096, 10_000, 32_767, 65_535, 65_536, 1_000_000,
+    1 << 31,
     .max - 1, .max,
   ]
 
@@ -104,7 +108,9 @@ struct ImageMutator: MutantSource {
       Bool.random(using: &random)
       ? Self.edges.randomElement(using: &random) ?? 0 : UInt32.random(in: 0...UInt32.max, using: &random)
     mutant.story += "\(value) at \(position); "
-    for index in 0..<width { mutant.bytes[position + index] = UInt8(truncatingIfNeeded: value >> UInt32(8 * (width - 1 - index))) }
+    for index in 0..<width {
+      mutant.bytes[position + index] = UInt8(truncatingIfNeeded: value >> UInt32(8 * (width - 1 - index)))
+    }
     if mutant.bytes.starts(with: [0x89]), Int.random(in: 0..<8, using: &random) > 0 {
       Self.putRight(&mutant.bytes, chunk: part)
     }
@@ -141,6 +147,8 @@ struct ImageMutator: MutantSource {
       sum ^= UInt32(byte)
       for _ in 0..<8 { sum = sum & 1 == 1 ? sum >> 1 ^ 0xEDB8_8320 : sum >> 1 }
     }
-    for index in 0..<4 { bytes[chunk.upperBound - 4 + index] = UInt8(truncatingIfNeeded: ~sum >> UInt32(24 - 8 * index)) }
+    for index in 0..<4 {
+      bytes[chunk.upperBound - 4 + index] = UInt8(truncatingIfNeeded: ~sum >> UInt32(24 - 8 * index))
+    }
   }
 }

@@ -38,10 +38,13 @@ struct Encode: ParsableCommand {
       times.append(duration / .milliseconds(1))
     }
     times.sort()
-    print("\(encoder.tokenCount) x \(encoder.width), ms: fastest \(times[0]), median \(times[times.count / 2])")
+    print(
+      "\(encoder.tokenCount) x \(encoder.width), ms: fastest \(times[0]), median \(times[times.count / 2])")
     guard let output else { return }
     var data = Data()
-    for value in result { unsafe withUnsafeBytes(of: value.bitPattern) { unsafe data.append(contentsOf: $0) } }
+    for value in result {
+      unsafe withUnsafeBytes(of: value.bitPattern) { unsafe data.append(contentsOf: $0) }
+    }
     try data.write(to: URL(filePath: output))
   }
 }

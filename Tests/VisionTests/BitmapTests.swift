@@ -15,14 +15,20 @@ struct BitmapTests {
 
     init(from decoder: any Decoder) throws {
       let container = try decoder.singleValueContainer()
-      if let number = try? container.decode(Int.self) { self = .number(number) } else { self = .text(try container.decode(String.self)) }
+      if let number = try? container.decode(Int.self) {
+        self = .number(number)
+      } else {
+        self = .text(try container.decode(String.self))
+      }
     }
 
     var text: String { if case .text(let text) = self { text } else { "" } }
     var number: Int { if case .number(let number) = self { number } else { 0 } }
     var bytes: [UInt8] {
       let digits = Array(text.utf8)
-      return stride(from: 0, to: digits.count, by: 2).map { Self.value(digits[$0]) << 4 | Self.value(digits[$0 + 1]) }
+      return stride(from: 0, to: digits.count, by: 2).map {
+        Self.value(digits[$0]) << 4 | Self.value(digits[$0 + 1])
+      }
     }
 
     private static func value(_ digit: UInt8) -> UInt8 { digit < 58 ? digit - 48 : digit - 87 }
@@ -43,7 +49,9 @@ struct BitmapTests {
 
   @Test(arguments: ["bilinear", "bicubic", "lanczos"])
   func resizesAsPillowDoes(name: String) throws {
-    let filters: [String: ResamplingFilter] = ["bilinear": .bilinear, "bicubic": .bicubic, "lanczos": .lanczos]
+    let filters: [String: ResamplingFilter] = [
+      "bilinear": .bilinear, "bicubic": .bicubic, "lanczos": .lanczos,
+    ]
     let filter = try #require(filters[name])
     for entry in try Self.recording.get().cases {
       let picture = try Bitmap(bytes: [UInt8](fixture(entry["file"]?.text ?? "")))
@@ -126,7 +134,8 @@ struct ImageRefusalTests {
   @Test func messagesFitOneLine() {
     let errors: [ImageError] = [
       .unknownFormat, .truncated(format: .png), .corrupt(format: .jpeg, problem: "x"),
-      .tooManyPixels(width: 1, height: 2, limit: 3), .tooMuchMemory(bytes: 1, limit: 2), .tooMuchWork(format: .jpeg),
+      .tooManyPixels(width: 1, height: 2, limit: 3), .tooMuchMemory(bytes: 1, limit: 2),
+      .tooMuchWork(format: .jpeg),
     ]
     for error in errors { #expect(!error.description.isEmpty && !error.description.contains("\n")) }
   }

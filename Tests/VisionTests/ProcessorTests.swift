@@ -12,7 +12,8 @@ struct ProcessorTests {
   func squaresHaveTheProcessorsSide(width: Int, height: Int) {
     for processor in [ImageProcessor.clip(), .siglip(side: 384), .gemma3(), .efficientNetLite()] {
       let frames = processor.frames(gradient(width, height))
-      #expect(frames.squares.map(\.width) == [processor.side] && frames.squares.map(\.height) == [processor.side])
+      #expect(
+        frames.squares.map(\.width) == [processor.side] && frames.squares.map(\.height) == [processor.side])
       #expect(frames.rows == 0)
     }
   }

@@ -57,7 +57,9 @@ package enum LayerFinish: Sendable, Equatable {
   }
 
   /// Whether activations are needed in their int8 form.
-  package var isQuantized: Bool { ![Int32(DUET_F32), Int32(DUET_F16), Int32(DUET_BF16)].contains(typeNumber) }
+  package var isQuantized: Bool {
+    ![Int32(DUET_F32), Int32(DUET_F16), Int32(DUET_BF16)].contains(typeNumber)
+  }
 
   fileprivate var typeNumber: Int32 {
     switch weights {
@@ -119,7 +121,8 @@ extension Operations {
       let count = min(panelRows, rows.upperBound - row)
       let target = unsafe out.pointer(Self.span(tokens, row, count, stride))
       unsafe duet_run_pack(
-        table, layer.typeNumber, layer.pointer(row..<row + count), layer.rowBytes, count, layer.columns, panel)
+        table, layer.typeNumber, layer.pointer(row..<row + count), layer.rowBytes, count, layer.columns, panel
+      )
       unsafe duet_run_multiply(
         table, layer.typeNumber, panel, count, layer.columns, view, tokens.count, target, stride)
       row += count

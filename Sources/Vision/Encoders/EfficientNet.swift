@@ -71,7 +71,8 @@ final class EfficientNet: SquareEncoder {
 
   func encode(_ values: [Float]) -> [Float] {
     gatherPatches(values)
-    run.apply(stem, patches, tokens: patches.capacity, finish: .relu6, out: stemOut.values, stride: stemOut.width)
+    run.apply(
+      stem, patches, tokens: patches.capacity, finish: .relu6, out: stemOut.values, stride: stemOut.width)
     var input = stemOut
     for block in blocks {
       block.apply(input, run)
@@ -158,7 +159,8 @@ extension EfficientNet {
 
     func apply(_ x: Activations, _ run: LayerRunner) {
       if let expand, let expanded {
-        run.apply(expand, x, tokens: size * size, finish: .relu6, out: expanded.values, stride: expanded.width)
+        run.apply(
+          expand, x, tokens: size * size, finish: .relu6, out: expanded.values, stride: expanded.width)
       }
       let source = expanded ?? x
       run.forEach(outSize, size: 1) { [operations = run.operations] row in

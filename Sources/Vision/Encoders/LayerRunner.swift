@@ -33,7 +33,8 @@ final class LayerRunner {
     pool.run(rowChunks * tokenChunks) { [operations, scratch] chunk, worker in
       let row = chunk % rowChunks * Self.rows, token = chunk / rowChunks * Self.tokens
       operations.apply(
-        layer, rows: row..<min(layer.rows, row + Self.rows), x, tokens: token..<min(tokens, token + Self.tokens),
+        layer, rows: row..<min(layer.rows, row + Self.rows), x,
+        tokens: token..<min(tokens, token + Self.tokens),
         finish: finish, residual: residual, scratch: scratch[worker], out: out, stride: stride)
     }
   }

@@ -41,7 +41,9 @@ struct TransformerWeights {
   }
 
   /// The file has [width, 3, patch, patch].
-  private static func patch(_ source: VisionWeights, _ shape: TransformerShape) throws(VisionError) -> LinearLayer {
+  private static func patch(_ source: VisionWeights, _ shape: TransformerShape) throws(VisionError)
+    -> LinearLayer
+  {
     let name = "v.patch_embd.weight", width = shape.width
     let tensor = try source.tensor(name, [shape.patch, shape.patch, 3, width])
     guard let flat = tensor.reshaped([3 * shape.patch * shape.patch, width]) else {
@@ -54,7 +56,8 @@ struct TransformerWeights {
     return LinearLayer(try source.matrix(flat), bias: bias)
   }
 
-  private static func norm(_ source: VisionWeights, _ name: String, _ width: Int) throws(VisionError) -> Norm {
+  private static func norm(_ source: VisionWeights, _ name: String, _ width: Int) throws(VisionError) -> Norm
+  {
     Norm(weight: try source.vector("\(name).weight", width), bias: try source.vector("\(name).bias", width))
   }
 

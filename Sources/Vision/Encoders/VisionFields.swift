@@ -28,7 +28,8 @@ struct VisionFields {
       name = own ?? shared
     } catch { throw .file(error) }
     guard architecture == "clip" else {
-      throw .unsupported(path: file.path, feature: "the architecture \(architecture ?? "none") in place of clip")
+      throw .unsupported(
+        path: file.path, feature: "the architecture \(architecture ?? "none") in place of clip")
     }
     // Files from before the key was introduced are LLaVA's.
     guard let projector = Projector(rawValue: name ?? "mlp") else {
@@ -39,7 +40,8 @@ struct VisionFields {
 
   func required(_ name: String, _ range: ClosedRange<Int>) throws(VisionError) -> Int {
     do {
-      return try file.metadata.required(Self.prefix + name, file.metadata.integer(Self.prefix + name, in: range))
+      return try file.metadata.required(
+        Self.prefix + name, file.metadata.integer(Self.prefix + name, in: range))
     } catch { throw .file(error) }
   }
 
@@ -59,7 +61,8 @@ struct VisionFields {
       let key = Self.prefix + "attention.layer_norm_epsilon"
       let epsilon = try file.metadata.required(key, file.metadata.number(key))
       guard epsilon >= 0, epsilon < 1 else {
-        throw GGUFError.invalid(path: file.path, field: key, problem: "is \(epsilon), where 0 to 1 is allowed")
+        throw GGUFError.invalid(
+          path: file.path, field: key, problem: "is \(epsilon), where 0 to 1 is allowed")
       }
       return Float(epsilon)
     } catch { throw .file(error) }
@@ -124,7 +127,9 @@ struct VisionWeights {
   /// A copy of the values of a matrix as floats, row after row.
   func floats(_ matrix: Matrix) -> FloatBuffer {
     let values = FloatBuffer(count: matrix.rows * matrix.columns)
-    for row in 0..<matrix.rows { operations.dequantize(matrix, row: row, out: values, at: row * matrix.columns) }
+    for row in 0..<matrix.rows {
+      operations.dequantize(matrix, row: row, out: values, at: row * matrix.columns)
+    }
     return values
   }
 }

@@ -88,7 +88,8 @@ struct VisionProjector {
       for token in 0..<tokenCount {
         let range = joined.range(token)
         run.operations.normalize(
-          joined.values, range, weight: norm, epsilon: shape.epsilon, out: joined.values, at: range.lowerBound)
+          joined.values, range, weight: norm, epsilon: shape.epsilon, out: joined.values, at: range.lowerBound
+        )
       }
       run.apply(layer, joined, tokens: tokenCount, out: out, stride: width)
     }

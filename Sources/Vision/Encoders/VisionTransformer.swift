@@ -142,7 +142,8 @@ final class VisionTransformer: SquareEncoder {
     }
     let queries = Operations.attentionQueries, parts = (count + queries - 1) / queries
     run.reserve(run.operations.attentionScratch(tokens: count, headSize: size))
-    run.forEachWithScratch(heads * parts) { [query, key, valueTransposed, attended, operations = run.operations] in
+    run.forEachWithScratch(heads * parts) {
+      [query, key, valueTransposed, attended, operations = run.operations] in
       let start = $0 % parts * queries
       operations.attendFully(
         query: query, key: key, value: valueTransposed, tokens: count,

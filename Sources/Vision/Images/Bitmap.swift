@@ -25,7 +25,8 @@ public struct Bitmap: Sendable, Equatable {
   ///   - side: Where given, a JPEG is decoded at 1/2, 1/4 or 1/8 of its size when its shorter side
   ///     keeps at least this many pixels: enough for a reduction to half of that.
   /// - Throws: `ImageError`.
-  public init(path: String, limits: ImageLimits = ImageLimits(), atLeast side: Int? = nil) throws(ImageError) {
+  public init(path: String, limits: ImageLimits = ImageLimits(), atLeast side: Int? = nil) throws(ImageError)
+  {
     let file: MappedFile
     do { file = try MappedFile(path: path) } catch { throw .file(error) }
     self = try file.withBytes(0..<file.count) { bytes throws(ImageError) in
@@ -34,14 +35,18 @@ public struct Bitmap: Sendable, Equatable {
   }
 
   /// The same from the bytes of a file.
-  public init(bytes: RawSpan, limits: ImageLimits = ImageLimits(), atLeast side: Int? = nil) throws(ImageError) {
+  public init(bytes: RawSpan, limits: ImageLimits = ImageLimits(), atLeast side: Int? = nil)
+    throws(ImageError)
+  {
     guard let format = ImageFormat(bytes) else { throw .unknownFormat }
     let upright = Orientation(bytes, format: format), decoder = ImageDecoder(format: format, limits: limits)
     self = try decoder.decode(bytes, atLeast: side, turns: upright != .upright).turned(upright)
   }
 
   /// The same from the bytes of a file.
-  public init(bytes: [UInt8], limits: ImageLimits = ImageLimits(), atLeast side: Int? = nil) throws(ImageError) {
+  public init(bytes: [UInt8], limits: ImageLimits = ImageLimits(), atLeast side: Int? = nil)
+    throws(ImageError)
+  {
     try self.init(bytes: unsafe bytes.span.bytes, limits: limits, atLeast: side)
   }
 }

@@ -20,7 +20,9 @@ struct ImageDecoder {
       throw .tooManyPixels(width: width, height: height, limit: limits.pixels)
     }
     let denominator = denominator(min(width, height), atLeast: side)
-    let size = (width: (width + denominator - 1) / denominator, height: (height + denominator - 1) / denominator)
+    let size = (
+      width: (width + denominator - 1) / denominator, height: (height + denominator - 1) / denominator
+    )
     let count = size.width * size.height
     // Beside what the file holds there may be grey without its alpha, RGB, and RGB turned upright.
     let channels = Int(header.channels)

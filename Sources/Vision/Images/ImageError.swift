@@ -24,7 +24,8 @@ public enum ImageError: Error, Equatable, CustomStringConvertible {
       "has \(width) x \(height) pixels, where \(limit / 1_000_000) million are allowed; make it smaller"
     case .tooMuchMemory(let bytes, let limit):
       "needs \(bytes >> 20) MB to decode, where \(limit >> 20) MB are allowed; make it smaller"
-    case .tooMuchWork(let format): "is a \(format.name) file made to take long; save it again with other settings"
+    case .tooMuchWork(let format):
+      "is a \(format.name) file made to take long; save it again with other settings"
     }
   }
 }

@@ -13,7 +13,9 @@ public struct ImageProcessor: Sendable, Equatable {
 
   /// The side of the square that the encoder takes.
   public let side: Int
+  /// How a picture becomes squares.
   public let geometry: Geometry
+  /// How pixels are weighed.
   public let filter: ResamplingFilter
   /// Subtracted from values of 0 to 1, per channel.
   public let mean: [Float]
@@ -45,7 +47,8 @@ public struct ImageProcessor: Sendable, Equatable {
   /// SmolVLM (arXiv 2504.05299), which splits as Idefics 3 does.
   public static func smolVLM(side: Int = 512, longestSide: Int = 2_048) -> ImageProcessor {
     ImageProcessor(
-      side: side, geometry: .split(longestSide: longestSide), filter: .lanczos, mean: halves, deviation: halves)
+      side: side, geometry: .split(longestSide: longestSide), filter: .lanczos, mean: halves,
+      deviation: halves)
   }
 
   /// Gemma 3 (arXiv 2503.19786), without pan and scan.
@@ -56,7 +59,8 @@ public struct ImageProcessor: Sendable, Equatable {
   /// EfficientNet-Lite: (x - 127) / 128. The whole picture counts for a caption, so it is stretched.
   public static func efficientNetLite(side: Int = 224) -> ImageProcessor {
     let mean = [Float](repeating: 127 / 255, count: 3), deviation = [Float](repeating: 128 / 255, count: 3)
-    return ImageProcessor(side: side, geometry: .stretched, filter: .bicubic, mean: mean, deviation: deviation)
+    return ImageProcessor(
+      side: side, geometry: .stretched, filter: .bicubic, mean: mean, deviation: deviation)
   }
 
   private static let halves: [Float] = [0.5, 0.5, 0.5]

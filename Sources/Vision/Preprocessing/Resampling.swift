@@ -92,7 +92,8 @@ extension Bitmap {
   package func resized(
     width: Int, height: Int, columns: Range<Int>, rows: Range<Int>, filter: ResamplingFilter
   ) -> Bitmap {
-    precondition(columns.lowerBound >= 0 && columns.upperBound <= width && !columns.isEmpty, "columns outside")
+    precondition(
+      columns.lowerBound >= 0 && columns.upperBound <= width && !columns.isEmpty, "columns outside")
     precondition(rows.lowerBound >= 0 && rows.upperBound <= height && !rows.isEmpty, "rows outside")
     if height < self.height && self.height - height > 2 * (self.width - width) {
       return resizedDown(height, rows, filter).resizedAcross(width, columns, filter)

@@ -59,10 +59,12 @@ struct VisionKernelTests {
 
   private func convolved(_ tier: String, _ test: Case) -> [Float] {
     guard let table = unsafe duet_select(tier) else { return [] }
-    let outWidth = (test.width + test.step - 1) / test.step, outHeight = (test.height + test.step - 1) / test.step
+    let outWidth = (test.width + test.step - 1) / test.step,
+      outHeight = (test.height + test.step - 1) / test.step
     let stride = test.channels + 3
     var out = [Float](repeating: .nan, count: outWidth * outHeight * stride)
-    let weights = values(test.kernel * test.kernel * test.channels, 4, scale: 0.5), bias = values(test.channels, 5)
+    let weights = values(test.kernel * test.kernel * test.channels, 4, scale: 0.5),
+      bias = values(test.channels, 5)
     let pixels = values(test.width * test.height * stride, 6)
     let before = test.kernel / 2
     unsafe weights.withUnsafeBufferPointer { weights in
@@ -70,7 +72,8 @@ struct VisionKernelTests {
         unsafe out.withUnsafeMutableBufferPointer { out in
           guard let base = out.baseAddress else { return }
           var about = unsafe duet_depthwise(
-            width: test.width, height: test.height, channels: test.channels, stride: stride, kernel: test.kernel,
+            width: test.width, height: test.height, channels: test.channels, stride: stride,
+            kernel: test.kernel,
             step: test.step, left: before, top: before, weights: weights.baseAddress, bias: bias.baseAddress)
           for row in 0..<outHeight {
             unsafe table.pointee.depthwise_row(
@@ -112,9 +115,11 @@ struct VisionKernelTests {
   func attentionIsThatOfTheDefinition(tier: String) throws {
     let table = try #require(unsafe duet_select(tier))
     let tokens = 21, size = 12, stride = 2 * size, queries = 5
-    let query = values(tokens * stride, 10), key = values(tokens * stride, 11), value = values(size * tokens, 12)
+    let query = values(tokens * stride, 10), key = values(tokens * stride, 11),
+      value = values(size * tokens, 12)
     let room = unsafe duet_full_attention_scratch(table, queries, tokens, size)
-    var scratch = [Float](repeating: .nan, count: room), out = [Float](repeating: .nan, count: queries * stride)
+    var scratch = [Float](repeating: .nan, count: room),
+      out = [Float](repeating: .nan, count: queries * stride)
     unsafe query.withUnsafeBufferPointer { query in
       unsafe key.withUnsafeBufferPointer { key in
         unsafe value.withUnsafeBufferPointer { value in
@@ -127,7 +132,9 @@ struct VisionKernelTests {
     }
     for position in 0..<queries {
       let scores = (0..<tokens).map { token in
-        (0..<size).reduce(0.0) { $0 + Double(query[position * stride + $1]) * Double(key[token * stride + $1]) } * 0.3
+        (0..<size).reduce(0.0) {
+          $0 + Double(query[position * stride + $1]) * Double(key[token * stride + $1])
+        } * 0.3
       }
       let top = scores.max() ?? 0, shares = scores.map { exponential($0 - top) }, total = shares.reduce(0, +)
       for index in 0..<size {
