@@ -30,13 +30,16 @@ final class EfficientNet: SquareEncoder {
     let count = try fields.required("block_count", 1...64)
     let steps = try Self.steps(fields, count)
     var size = (side + 1) / 2
+    try fields.checkRoom(size * size, 32)
     stem = try weights.layer("v.stem", rows: Self.rows(weights, "v.stem"), columns: 32)
     patches = Activations(capacity: size * size, width: 32)
     stemOut = Activations(capacity: size * size, channels: stem.rows)
+    try fields.checkRoom(size * size, stem.rows)
     var input = stemOut, channels = stem.rows
     var blocks: [Block] = []
     for index in 0..<count {
-      let block = try Block(index, weights, input: input, channels: channels, size: size, step: steps[index])
+      let block = try Block(
+        index, fields, weights, input: input, channels: channels, size: size, step: steps[index])
       blocks.append(block)
       (input, channels, size) = (block.out, block.channels, block.outSize)
     }
@@ -124,7 +127,8 @@ extension EfficientNet {
     let out: Activations
 
     init(
-      _ index: Int, _ weights: VisionWeights, input: Activations, channels: Int, size: Int, step: Int
+      _ index: Int, _ fields: VisionFields, _ weights: VisionWeights, input: Activations, channels: Int,
+      size: Int, step: Int
     ) throws(VisionError) {
       let name = "v.blk.\(index)."
       self.size = size
@@ -132,6 +136,7 @@ extension EfficientNet {
       var hidden = channels
       if weights.has("\(name)expand.weight") {
         hidden = try EfficientNet.rows(weights, "\(name)expand")
+        try fields.checkRoom(size * size, hidden)
         expand = try weights.layer("\(name)expand", rows: hidden, columns: input.width)
         expanded = Activations(capacity: size * size, channels: hidden)
       } else {
@@ -142,6 +147,7 @@ extension EfficientNet {
       convolved = Activations(capacity: outSize * outSize, channels: hidden)
       let rows = try EfficientNet.rows(weights, "\(name)project")
       project = try weights.layer("\(name)project", rows: rows, columns: convolved.width)
+      try fields.checkRoom(outSize * outSize, rows)
       self.channels = rows
       out = Activations(capacity: outSize * outSize, channels: rows)
       isResidual = step == 1 && rows == channels

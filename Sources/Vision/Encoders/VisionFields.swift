@@ -56,6 +56,21 @@ struct VisionFields {
   /// A pixel side that a square may have.
   func side() throws(VisionError) -> Int { try required("image_size", 16...4_096) }
 
+  /// The most values of one kind that encoding a square may hold at a time: a small file could ask for
+  /// more memory than there is. Gemma 3 needs 18 million.
+  private static let maximumValues = 1 << 25
+
+  /// Refuses to hold `vectors` of `width` values where they are too many.
+  func checkRoom(_ vectors: Int, _ width: Int) throws(VisionError) {
+    guard width <= Self.maximumValues / max(1, vectors) else {
+      throw .file(
+        .invalid(
+          path: file.path, field: "clip.vision.image_size",
+          problem:
+            "makes \(vectors) vectors of \(width) values, where \(Self.maximumValues) in all are allowed"))
+    }
+  }
+
   func epsilon() throws(VisionError) -> Float {
     do throws(GGUFError) {
       let key = Self.prefix + "attention.layer_norm_epsilon"

@@ -17,11 +17,11 @@ struct VisionProjector {
   private static let widths = 32...65_536
 
   init(
-    _ projector: VisionFields.Projector, _ source: VisionWeights, _ shape: TransformerShape
+    _ fields: VisionFields, _ source: VisionWeights, _ shape: TransformerShape
   ) throws(VisionError) {
     self.shape = shape
     let merged = shape.grid / shape.merge
-    switch projector {
+    switch fields.projector {
     case .idefics3:
       let layer = try Self.layer(source, "mm.model.fc", columns: shape.width * shape.merge * shape.merge)
       (kind, width, tokenCount) = (.shuffled(layer), layer.rows, merged * merged)
@@ -35,10 +35,12 @@ struct VisionProjector {
       let first = try Self.layer(source, "mm.0", columns: shape.width)
       let second = try Self.layer(source, "mm.2", columns: first.rows)
       tokenCount = shape.grid * shape.grid
+      try fields.checkRoom(tokenCount, first.rows)
       let hidden = Activations(capacity: tokenCount, width: first.rows)
       (kind, width) = (.mlp(first: first, second: second, hidden: hidden), second.rows)
       joined = Activations(capacity: tokenCount, width: shape.width)
     }
+    try fields.checkRoom(tokenCount, width)
     out = FloatBuffer(count: tokenCount * width)
   }
 

@@ -68,8 +68,9 @@ final class VisionTransformer: SquareEncoder {
     shape = try TransformerShape(fields)
     let source = VisionWeights(file: fields.file, operations: run.operations)
     weights = try TransformerWeights(source, shape)
-    projector = try VisionProjector(fields.projector, source, shape)
     let patchCount = shape.grid * shape.grid
+    try fields.checkRoom(patchCount + 1, max(shape.hidden, shape.width))
+    projector = try VisionProjector(fields, source, shape)
     positions = patchCount + (weights.classToken == nil ? 0 : 1)
     patches = Activations(capacity: patchCount, width: weights.patch.columns)
     stream = FloatBuffer(count: positions * shape.width)
