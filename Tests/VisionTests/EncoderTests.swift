@@ -10,7 +10,9 @@ struct EncoderTests {
     let embeddings: [Float]
   }
 
-  static let tiers = ["generic", "avx2"].filter { (try? Operations(tier: $0)) != nil }
+  static let tiers: [String] = ["generic", "avx2"].filter { (name: String) in
+    (try? Operations(tier: name)) != nil
+  }
 
   @Test(arguments: ["mlp", "idefics3", "gemma3"], tiers)
   func embedsAsTransformersDoes(kind: String, tier: String) throws {
