@@ -33,6 +33,22 @@ func exerciseModel(path: String) -> Outcome {
   }
 }
 
+/// Opens the file as an adapter of `model`, and runs the model with it.
+func exerciseAdapter(path: String, of model: Model) -> Outcome {
+  do throws(AdapterError) {
+    let tuning = try Tuning(Adapter(path: path, for: model))
+    let decoder = Decoder(model.core, pool: ThreadPool(threadCount: 1), capacity: 32)
+    let sequence = CachedSequence(layout: model.core.cacheLayout(.f16), tuning: tuning)
+    for count in [1, 3, 20] {
+      _ = decoder.forward([DecoderStep(sequence, ArraySlice(repeating: 5, count: count))])
+    }
+    return .accepted
+  } catch {
+    if case .file(let inner) = error { return refused(inner) }
+    return refused(error)
+  }
+}
+
 /// The name of the error's case, after its description was made.
 private func refused(_ error: some Error & CustomStringConvertible) -> Outcome {
   precondition(!error.description.isEmpty)

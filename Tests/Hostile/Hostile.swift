@@ -16,6 +16,9 @@ struct Hostile: ParsableCommand {
   @Option(help: "A folder of sound JPEG and PNG files to make mutants of, in place of a model.")
   var images: String?
 
+  @Flag(help: "Make mutants of an adapter of the tiny model, in place of a model.")
+  var adapter = false
+
   @Option(help: "How many mutants.")
   var count = 10_000
 
@@ -58,13 +61,14 @@ struct Hostile: ParsableCommand {
   }
 
   private func source() throws -> any MutantSource {
+    if adapter { return try AdapterMutator(seed: seed) }
     if let images { return try ImageMutator(folder: images, seed: seed) }
     let bytes = try model.map { [UInt8](try Data(contentsOf: URL(filePath: $0))) } ?? SeedModel.bytes()
     return try Mutator(model: bytes, seed: seed)
   }
 
   private var workerArguments: [String] {
-    (model.map { [$0] } ?? []) + (images.map { ["--images", $0] } ?? []) + [
+    (model.map { [$0] } ?? []) + (images.map { ["--images", $0] } ?? []) + (adapter ? ["--adapter"] : []) + [
       "--seed", "\(seed)", "--time-limit", "\(timeLimit)",
     ]
   }

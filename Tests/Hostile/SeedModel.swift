@@ -1,4 +1,5 @@
 import DuetRuntime
+import Foundation
 
 /// A sound model of the llama family, some 70 kB: one layer of width 64, byte-level tokens, random
 /// weights of many types. What it says is noise; that it loads and runs is the point.
@@ -19,6 +20,36 @@ enum SeedModel {
       file.add(tensor: name, shape: shape, type: type, bytes: bytes)
     }
     return file.bytes
+  }
+
+  /// A sound adapter of the model: pairs of several types and ranks.
+  static func adapterBytes() -> [UInt8] {
+    var random = SplitMix64(state: 0xADA)
+    var file = GGUFWriter()
+    file.add("general.type", .string("adapter"))
+    file.add("general.architecture", .string("llama"))
+    file.add("general.name", .string("seed adapter"))
+    file.add("adapter.type", .string("lora"))
+    file.add("adapter.lora.alpha", .float32(16))
+    let pairs: [(String, rows: Int, columns: Int, rank: Int, a: TensorType, b: TensorType)] = [
+      ("attn_q", width, width, 4, .f32, .f32), ("attn_v", headSize, width, 8, .f16, .bf16),
+      ("ffn_gate", hidden, width, 32, .q8_0, .q4_0), ("ffn_down", width, hidden, 3, .q4_K, .f16),
+    ]
+    for (name, rows, columns, rank, a, b) in pairs {
+      for (half, shape, type) in [("a", [columns, rank], a), ("b", [rank, rows], b)] {
+        let bytes = weights(count: shape[0] * shape[1], type: type, using: &random)
+        file.add(tensor: "blk.0.\(name).weight.lora_\(half)", shape: shape, type: type, bytes: bytes)
+      }
+    }
+    return file.bytes
+  }
+
+  /// The model, opened; its file is gone by then.
+  static func open() throws -> Model {
+    let path = FileManager.default.temporaryDirectory.path + "/duet-seed-\(UUID().uuidString).gguf"
+    try Data(bytes()).write(to: URL(filePath: path))
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    return try Model(path: path)
   }
 
   private static func addArchitecture(to file: inout GGUFWriter, vocabulary: Int) {
