@@ -15,7 +15,7 @@ public struct QuestionedDocument: Sendable {
 /// How questions about documents are measured.
 public struct DocumentBenchmarkOptions: Sendable {
   /// Stands before each question.
-  public var instruction = "Copy the passage of the text that answers the question, word for word."
+  public var instruction = "Copy the whole paragraph of the text that answers the question, word for word."
   /// The most tokens of an answer.
   public var maxTokens = 160
   /// The adapter that answers; nil for the bare model.
@@ -60,8 +60,8 @@ public struct DocumentBenchmarkResult: Sendable {
 }
 
 extension Engine {
-  /// Asks each document its questions, each in a conversation of its own, once with drafts and once
-  /// without, which of them first by turns.
+  /// Asks each document its questions, each in a conversation of its own: first for one token, so
+  /// that the prompt is read, then once with drafts and once without, which of them first by turns.
   ///
   /// - Parameters:
   ///   - documents: what is asked about.
@@ -77,15 +77,12 @@ extension Engine {
       let session = Session(self, system: "Text: \(document.text)", tuning: options.tuning)
       for (index, question) in document.questions.enumerated() {
         let text = "\(options.instruction)\n\nQuestion: \(question)"
-        var pair: [Bool: Completion] = [:]
-        for drafts in index % 2 == 0 ? [true, false] : [false, true] {
-          try Task.checkCancellation()
-          session.reset()
-          let completion = try await session.completion(text, maxTokens: options.maxTokens, drafts: drafts)
-          if pair.isEmpty { result.addFirstToken(completion, isFirst: index == 0) }
-          pair[drafts] = completion
-        }
-        if let plain = pair[false], let drafted = pair[true] { result.add(plain, drafted) }
+        result.addFirstToken(try await session.completion(text, maxTokens: 1, .off), isFirst: index == 0)
+        let first = index % 2 == 0 ? Drafting.adaptive : .off
+        let one = try await session.completion(text, maxTokens: options.maxTokens, first)
+        let other = try await session.completion(
+          text, maxTokens: options.maxTokens, first == .off ? .adaptive : .off)
+        result.add(plain: first == .off ? one : other, drafted: first == .off ? other : one)
         progress(result.answers)
       }
     }
@@ -101,7 +98,7 @@ extension DocumentBenchmarkResult {
     firstQuestions.append(completion.timings.firstToken)
   }
 
-  fileprivate mutating func add(_ plain: Completion, _ drafted: Completion) {
+  fileprivate mutating func add(plain: Completion, drafted: Completion) {
     answers += 1
     identical += plain.text == drafted.text ? 1 : 0
     tokens += plain.usage.completionTokens
@@ -113,10 +110,14 @@ extension DocumentBenchmarkResult {
 }
 
 extension Session {
-  fileprivate func completion(_ text: String, maxTokens: Int, drafts: Bool) async throws -> Completion {
+  fileprivate func completion(
+    _ text: String, maxTokens: Int, _ drafting: Drafting
+  ) async throws -> Completion {
+    try Task.checkCancellation()
+    reset()
     var options = GenerationOptions()
     options.maxTokens = maxTokens
-    options.drafting = drafts ? .adaptive : .off
+    options.drafting = drafting
     var completion = Completion()
     for try await case .finished(let end) in events(replyingTo: text, options) { completion = end }
     return completion
