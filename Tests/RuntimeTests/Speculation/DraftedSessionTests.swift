@@ -56,7 +56,7 @@ import Testing
       accepted += found.usage.acceptedTokens
       refused += found.usage.draftedTokens - found.usage.acceptedTokens
     }
-    #expect(accepted > 0 && refused > 20)
+    #expect(refused > 20 && (temperature == 1 || accepted > 20))
   }
 
   @Test func `drafts keep to the limits of answer and context`() async throws {
