@@ -31,7 +31,7 @@ struct BenchCommand: AsyncParsableCommand {
   @Option(
     name: .customLong("adapter"),
     help: ArgumentHelp(
-      "A LoRA adapter of the model; several are used by the sequences in turn; none for the bare model.",
+      "A LoRA adapter of the model; of several each is used by as many sequences; none is the bare model.",
       valueName: "file[:scale]|none"),
     completion: .file(extensions: ["gguf"]))
   var adapters: [String] = []

@@ -10,7 +10,7 @@ public struct BenchmarkOptions: Sendable {
   public var repetitions = 3
   /// Sequences that are decoded in one pass.
   public var parallel = 1
-  /// What adapts the engine's model for each sequence, in turn; nil for the bare model.
+  /// What adapts the engine's model, each for as many of the sequences; nil for the bare model.
   public var tunings: [Tuning?] = [nil]
 
   /// A prompt of 512 tokens and an answer of 128.
@@ -72,8 +72,10 @@ extension Engine {
   }
 
   private func sequences(_ options: BenchmarkOptions) -> [CachedSequence] {
-    (0..<max(1, options.parallel)).map { index in
-      sequence(options.tunings.isEmpty ? nil : options.tunings[index % options.tunings.count])
+    // As the engine orders them: those of one tuning stand together.
+    let count = max(1, options.parallel)
+    return (0..<count).map { index in
+      sequence(options.tunings.isEmpty ? nil : options.tunings[index * options.tunings.count / count])
     }
   }
 

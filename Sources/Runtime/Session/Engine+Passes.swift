@@ -72,7 +72,8 @@ extension Engine {
   /// batch at a time, and prompts take turns.
   private func passIfReady() {
     guard !requests.isEmpty, requests.count >= answering.count else { return }
-    let steps = requests.filter(\.isStep)
+    // Those of one tuning stand together: an adapter's products are made for all of them at once.
+    let steps = requests.filter(\.isStep).sorted { salt($0) < salt($1) }
     requests.removeAll(where: \.isStep)
     let size = min(Decoder.directTokens, decoder.capacity)
     for start in stride(from: 0, to: steps.count, by: size) {
@@ -81,6 +82,8 @@ extension Engine {
     guard !requests.isEmpty else { return }
     readPrompt(requests.removeFirst())
   }
+
+  private func salt(_ request: Request) -> UInt64 { states[request.id]?.sequence.salt ?? 0 }
 
   private func readPrompt(_ request: Request) {
     guard let state = states[request.id] else { return request.done.resume(returning: Advance()) }
