@@ -6,18 +6,21 @@ import DuetTerminal
 struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect",
-    abstract: "Show the metadata and tensors of a GGUF file.",
+    abstract: "Show the metadata and tensors of a GGUF file or a checkpoint folder.",
     discussion: """
-      Any GGUF file can be shown, also one of a model that cannot be run.
+      Any GGUF file can be shown, also one of a model that cannot be run. A folder with config.json,
+      tokenizer.json and safetensors is shown as the GGUF file that it would become.
 
       Examples:
         duet inspect model.gguf
         duet inspect --tensors model.gguf
+        duet inspect checkpoint-folder
         duet inspect --json model.gguf | jq '.metadata["general.architecture"]'
       """)
 
   @Argument(
-    help: ArgumentHelp("A GGUF file, or the name of one in the models folder.", valueName: "model"),
+    help: ArgumentHelp(
+      "A GGUF file, the name of one in the models folder, or a checkpoint folder.", valueName: "model"),
     completion: .file(extensions: ["gguf"]))
   var model: String
   @Flag(help: "List every tensor.")
@@ -26,7 +29,7 @@ struct InspectCommand: ParsableCommand {
   var json = false
 
   func run() throws {
-    let file = try GGUFFile(path: try ModelFiles.path(model))
+    let file = try Model.file(path: try ModelFiles.path(model))
     let totals = TypeTotal.totals(file)
     if json { return try printJSON(FileRecord(file, totals)) }
     try show(file)

@@ -173,7 +173,8 @@ private struct AdapterReader {
       throw .rankMismatch(path: file.path, tensor: name, a: a.shape, b: b.shape)
     }
     return LowRank(
-      a: try values(a), b: try values(b), rank: a.shape[1], isExact: isExact, model.core.operations)
+      a: try values(a), b: try values(b, in: matrix.rowOrder), rank: a.shape[1], isExact: isExact,
+      model.core.operations)
   }
 
   private func checkShape(
@@ -186,12 +187,13 @@ private struct AdapterReader {
     }
   }
 
-  private func values(_ tensor: TensorInfo) throws(AdapterError) -> [Float] {
+  private func values(_ tensor: TensorInfo, in order: RowOrder = .asNamed) throws(AdapterError) -> [Float] {
     let matrix: Matrix
     do { matrix = try Matrix(tensor) } catch { throw .file(error) }
     let buffer = FloatBuffer(count: matrix.rows * matrix.columns)
     for row in 0..<matrix.rows {
-      model.core.operations.dequantize(matrix, row: row, out: buffer, at: row * matrix.columns)
+      model.core.operations.dequantize(
+        matrix, row: row, out: buffer, at: order.stored(row, of: matrix.rows) * matrix.columns)
     }
     let values = buffer.array(0..<buffer.count)
     // A half-precision scale of 127 steps holds what is below.

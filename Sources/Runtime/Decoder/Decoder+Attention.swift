@@ -37,12 +37,15 @@ extension Decoder {
     multiply(
       [(weights.output, space.result)], by: space.attended, tokens: rows.count,
       changes: changes(layer, .output))
-    addResult(rows.count, norm: weights.attentionResultNorm)
+    addResult(rows.count, bias: weights.biases.output, norm: weights.attentionResultNorm)
   }
 
   /// Normalises and rotates a token's queries and keys, and writes its keys and values to the cache.
   private func place(_ row: Row, _ token: Int, _ layer: Int, _ weights: DecoderWeights.Layer) {
     let table = config.isLocal(layer) ? space.localRotary ?? space.rotary : space.rotary
+    add(weights.biases.query, to: space.query, token)
+    add(weights.biases.key, to: space.key, token)
+    add(weights.biases.value, to: space.value, token)
     for head in 0..<config.headCount {
       prepare(space.query, token * config.headCount + head, norm: weights.queryNorm, table, token)
     }

@@ -50,11 +50,15 @@ package final class Decoder {
   /// What they change, [layers][hand-offs].
   var tunedLayers: [[Changes?]] = []
 
-  /// A decoder for steps of up to `capacity` tokens. Buffers grow to what is needed.
+  /// A decoder for steps of up to `capacity` tokens, and for contexts of up to `contextLength`. Buffers
+  /// grow to what is needed.
   package init(
-    _ model: ModelWeights, pool: ThreadPool, capacity: Int = 256, precision: ActivationType = .int8
+    _ model: ModelWeights, pool: ThreadPool, capacity: Int = 256, precision: ActivationType = .int8,
+    contextLength: Int? = nil
   ) {
-    config = model.config
+    var config = model.config
+    config.rotary = config.rotary.chosen(contextLength: contextLength ?? config.contextLength)
+    self.config = config
     weights = model.weights
     operations = model.operations
     self.pool = pool
@@ -136,11 +140,18 @@ package final class Decoder {
     }
   }
 
+  /// Adds a bias, where there is one, to a token's part of a product.
+  func add(_ bias: FloatBuffer?, to product: FloatBuffer, _ token: Int) {
+    guard let bias else { return }
+    operations.add(bias, 0..<bias.count, to: product, at: token * bias.count)
+  }
+
   /// Adds `result` to the hidden states, normalised first where the family does so.
-  func addResult(_ tokens: Int, norm: FloatBuffer?) {
+  func addResult(_ tokens: Int, bias: FloatBuffer?, norm: FloatBuffer?) {
     let width = config.embeddingLength
     forEachToken(tokens) { [self] token in
       let range = token * width..<(token + 1) * width
+      add(bias, to: space.result, token)
       if let norm {
         operations.normalize(
           space.result, range, weight: norm, epsilon: config.normEpsilon, out: space.result,
@@ -158,12 +169,14 @@ package final class Decoder {
       [(layer.gate, space.gate), (layer.up, space.up)], by: space.normed, tokens: tokens,
       changes: changes(index, .gates))
     forEachToken(tokens) { [self] token in
+      add(layer.biases.gate, to: space.gate, token)
+      add(layer.biases.up, to: space.up, token)
       operations.gate(
         config.activation, space.gate, up: space.up, out: space.inner.values, space.inner.range(token))
       if precision == .int8 { space.inner.quantize(token, operations) }
     }
     multiply([(layer.down, space.result)], by: space.inner, tokens: tokens, changes: changes(index, .down))
-    addResult(tokens, norm: layer.feedForwardResultNorm)
+    addResult(tokens, bias: layer.biases.down, norm: layer.feedForwardResultNorm)
   }
 
   private func wanted(_ steps: [DecoderStep]) -> [Int] {

@@ -16,9 +16,7 @@ struct RotaryTable {
 
   init(_ rotary: DecoderConfig.Rotary, capacity: Int) {
     self.rotary = rotary
-    frequencies = (0..<rotary.dimensions / 2).map { pair in
-      pow(rotary.base, -2 * Double(pair) / Double(rotary.dimensions)) / rotary.scale
-    }
+    frequencies = rotary.frequencies
     angles = FloatBuffer(count: capacity * rotary.dimensions)
   }
 
@@ -31,8 +29,8 @@ struct RotaryTable {
     let start = offset(index), pairs = frequencies.count
     for pair in 0..<pairs {
       let angle = Double(position) * frequencies[pair]
-      angles[start + pair] = Float(cos(angle))
-      angles[start + pairs + pair] = Float(sin(angle))
+      angles[start + pair] = Float(cos(angle)) * rotary.magnitude
+      angles[start + pairs + pair] = Float(sin(angle)) * rotary.magnitude
     }
   }
 }

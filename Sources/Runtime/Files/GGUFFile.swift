@@ -10,6 +10,20 @@ public struct TensorInfo: Sendable {
   public let range: Range<Int>
   /// The part of the model that holds the values.
   public let file: MappedFile
+  /// How the rows lie.
+  public let rowOrder: RowOrder
+
+  init(
+    name: String, shape: [Int], type: TensorType, range: Range<Int>, file: MappedFile,
+    rowOrder: RowOrder = .asNamed
+  ) {
+    self.name = name
+    self.shape = shape
+    self.type = type
+    self.range = range
+    self.file = file
+    self.rowOrder = rowOrder
+  }
 
   /// Values in all.
   public var elementCount: Int { shape.reduce(1, *) }
@@ -19,8 +33,26 @@ public struct TensorInfo: Sendable {
   public var rows: Int { elementCount / columns }
 }
 
+/// How the rows of a tensor lie, compared with what GGUF has under its name.
+public enum RowOrder: Sendable, Equatable {
+  /// As GGUF has them.
+  case asNamed
+  /// Each of so many heads has the first values of its rotated pairs, then the second ones, as
+  /// checkpoints do; GGUF has the two side by side in models of the llama family.
+  case halves(heads: Int)
+
+  /// Where row `row` of GGUF's tensor of `count` rows lies.
+  public func stored(_ row: Int, of count: Int) -> Int {
+    guard case .halves(let heads) = self else { return row }
+    let size = count / heads
+    let (head, place) = row.quotientAndRemainder(dividingBy: size)
+    return head * size + place % 2 * (size / 2) + place / 2
+  }
+}
+
 /// A model file in the GGUF format, version 2 or 3, mapped into memory; a model that is split over
-/// several files opens by its first part.
+/// several files opens by its first part. A checkpoint is presented in this form too
+/// (`Checkpoint.file`).
 public struct GGUFFile: Sendable {
   /// The path that was opened.
   public let path: String
@@ -49,6 +81,16 @@ public struct GGUFFile: Sendable {
     metadata = first.metadata
     tensors = parts.flatMap(\.tensors)
     self.parts = parts.map(\.file)
+    index = try Self.index(tensors, path: path)
+  }
+
+  /// What is no GGUF file but can be seen as one.
+  init(path: String, metadata: GGUFMetadata, tensors: [TensorInfo], parts: [MappedFile]) throws(GGUFError) {
+    self.path = path
+    version = 3
+    self.metadata = metadata
+    self.tensors = tensors
+    self.parts = parts
     index = try Self.index(tensors, path: path)
   }
 

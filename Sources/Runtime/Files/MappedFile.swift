@@ -42,6 +42,40 @@
     unsafe base = UnsafeRawPointer(address)
   }
 
+  /// Bytes in memory that stand for a file, such as tensors made of others. O(n).
+  ///
+  /// - Parameters:
+  ///   - path: what messages call it.
+  ///   - bytes: at least one.
+  /// - Throws: `FileError.empty`, or `.cannotOpen` when memory is short.
+  package init(path: String, bytes: [UInt8]) throws(FileError) {
+    guard !bytes.isEmpty else { throw .empty(path: path) }
+    let address = unsafe mmap(
+      nil, bytes.count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let address = unsafe address, unsafe address != MAP_FAILED else {
+      throw .cannotOpen(path: path, code: errno)
+    }
+    unsafe bytes.withUnsafeBytes {
+      unsafe address.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(address), byteCount: $0.count)
+    }
+    self.path = path
+    count = bytes.count
+    modified = 0
+    unsafe base = UnsafeRawPointer(address)
+  }
+
+  /// Whether there is a folder at `path`.
+  package static func isFolder(_ path: String) -> Bool {
+    var status = stat()
+    return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+  }
+
+  /// Whether there is a file at `path`, and no folder.
+  static func exists(_ path: String) -> Bool {
+    var status = stat()
+    return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT != S_IFDIR
+  }
+
   deinit {
     unsafe munmap(UnsafeMutableRawPointer(mutating: base), count)
   }

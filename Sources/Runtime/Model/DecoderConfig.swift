@@ -7,8 +7,10 @@ public struct DecoderConfig: Sendable, Equatable {
   public struct Rotary: Sendable, Equatable {
     /// The base of the frequencies.
     public var base: Double
-    /// Positions are divided by this.
-    public var scale: Double = 1
+    /// How positions beyond those of the first training are reached.
+    public var scaling = Scaling.none
+    /// Rotated values are multiplied by this, queries and keys alike.
+    public var magnitude: Float = 1
     /// Rotated values of each head; the rest is left as it is.
     public var dimensions: Int
     /// Pairs lie half a head apart, rather than side by side.
@@ -43,7 +45,7 @@ public struct DecoderConfig: Sendable, Equatable {
   public var localRotary: Rotary?
   /// Tokens that a layer with a window attends to, its own included.
   public var slidingWindow: Int?
-  /// With a window, every so-many-th layer attends to everything.
+  /// With a window, every so-many-th layer attends to everything; 0 for none.
   public var slidingWindowPattern: Int = 1
   /// What scores are multiplied by.
   public var attentionScale: Float
@@ -57,19 +59,21 @@ public struct DecoderConfig: Sendable, Equatable {
   public var attentionSoftcap: Float = 0
   /// Logits likewise.
   public var finalSoftcap: Float = 0
+  /// Queries, keys and values are one matrix, and so are gate and up.
+  public var isFused = false
 
   /// Query heads that share one head of keys and values.
   public var headsPerGroup: Int { headCount / keyValueHeadCount }
 
   /// Whether `layer` attends to a window only.
   public func isLocal(_ layer: Int) -> Bool {
-    slidingWindow != nil && (layer + 1) % slidingWindowPattern != 0
+    slidingWindow != nil && (slidingWindowPattern == 0 || (layer + 1) % slidingWindowPattern != 0)
   }
 }
 
 extension DecoderConfig {
   /// The families that can be run, by the name that files give.
-  public static let knownArchitectures = ["gemma3", "llama"]
+  public static let knownArchitectures = Family.all.map(\.architecture)
 
   /// Reads the configuration of the family that the file says it is.
   ///
@@ -78,11 +82,10 @@ extension DecoderConfig {
     do {
       let key = "general.architecture"
       let name = try file.metadata.required(key, try file.metadata.string(key))
-      switch name {
-      case "llama": self = try Llama.config(file)
-      case "gemma3": self = try Gemma3.config(file)
-      default: throw ModelError.unknownArchitecture(path: file.path, name: name)
+      guard let family = Family.all.first(where: { $0.architecture == name }) else {
+        throw ModelError.unknownArchitecture(path: file.path, name: name)
       }
+      self = try family.config(file)
     } catch let error as GGUFError {
       throw .file(error)
     } catch let error as ModelError {
@@ -96,6 +99,7 @@ extension DecoderConfig {
 /// Why a model could not be loaded.
 public enum ModelError: Error, CustomStringConvertible {
   case file(GGUFError)
+  case checkpoint(CheckpointError)
   case unknownArchitecture(path: String, name: String)
   case unsupported(path: String, feature: String)
   case kernels(KernelError)
@@ -106,6 +110,7 @@ public enum ModelError: Error, CustomStringConvertible {
   public var description: String {
     switch self {
     case .file(let error): error.description
+    case .checkpoint(let error): error.description
     case .unknownArchitecture(let path, let name):
       "\(path) holds a model of the architecture \(name), which is not supported; supported are "
         + DecoderConfig.knownArchitectures.joined(separator: ", ")

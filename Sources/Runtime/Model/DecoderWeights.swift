@@ -16,6 +16,12 @@ package struct DecoderWeights: Sendable {
     let up: Matrix  // (ffn_up)
     let down: Matrix  // (ffn_down) [embedding, feed forward]
     let feedForwardResultNorm: FloatBuffer?  // (post_ffw_norm) [embedding]
+    let biases: Biases
+  }
+
+  /// What is added to the products of a layer's matrices; nil where the file has none.
+  package struct Biases: Sendable {
+    let query, key, value, output, gate, up, down: FloatBuffer?
   }
 
   let embedding: Matrix  // [vocabulary, embedding]
@@ -35,6 +41,7 @@ package struct DecoderWeights: Sendable {
     output =
       file["output.weight"] == nil
       ? embedding : try find.matrix("output", rows: config.vocabularySize, columns: width)
+    try find.refuseUnknownBiases()
     var layers: [Layer] = []
     for index in 0..<config.layerCount { layers.append(try Layer(index, find, config)) }
     self.layers = layers
@@ -48,11 +55,29 @@ package struct DecoderWeights: Sendable {
       try Matrix(file.tensor("\(name).weight", shape: [columns, rows]))
     }
 
-    func vector(_ name: String, _ count: Int) throws(GGUFError) -> FloatBuffer {
-      let matrix = try Matrix(file.tensor("\(name).weight", shape: [count]))
+    func vector(_ name: String, _ count: Int, _ suffix: String = "weight") throws(GGUFError) -> FloatBuffer {
+      let matrix = try Matrix(file.tensor("\(name).\(suffix)", shape: [count]))
       let values = FloatBuffer(count: count)
       operations.dequantize(matrix, row: 0, out: values, at: 0)
       return values
+    }
+
+    func bias(_ name: String, _ count: Int) throws(GGUFError) -> FloatBuffer? {
+      file["\(name).bias"] == nil ? nil : try vector(name, count, "bias")
+    }
+
+    /// Biases that the decoder does not add: leaving them out would make a model that only seems to
+    /// work.
+    func refuseUnknownBiases() throws(GGUFError) {
+      let known: Set = ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"]
+      for tensor in file.tensors where tensor.name.hasSuffix(".bias") {
+        let parts = tensor.name.split(separator: ".")
+        guard parts.count == 4, parts[0] == "blk", known.contains(String(parts[2])) else {
+          throw .invalid(
+            path: file.path, field: "tensor \(tensor.name)",
+            problem: "is a bias that this architecture has not")
+        }
+      }
     }
   }
 }
@@ -69,17 +94,46 @@ extension DecoderWeights.Layer {
       config.normalizesHeads ? try find.vector(name(part), config.headSize) : nil
     }
     attentionNorm = try find.vector(name("attn_norm"), width)
-    query = try find.matrix(name("attn_q"), rows: queries, columns: width)
-    key = try find.matrix(name("attn_k"), rows: keys, columns: width)
-    value = try find.matrix(name("attn_v"), rows: keys, columns: width)
+    if config.isFused {
+      let fused = try find.matrix(name("attn_qkv"), rows: queries + 2 * keys, columns: width)
+      query = fused.rows(0..<queries)
+      key = fused.rows(queries..<queries + keys)
+      value = fused.rows(queries + keys..<queries + 2 * keys)
+    } else {
+      query = try find.matrix(name("attn_q"), rows: queries, columns: width)
+      key = try find.matrix(name("attn_k"), rows: keys, columns: width)
+      value = try find.matrix(name("attn_v"), rows: keys, columns: width)
+    }
     output = try find.matrix(name("attn_output"), rows: width, columns: queries)
     queryNorm = try head("attn_q_norm")
     keyNorm = try head("attn_k_norm")
     attentionResultNorm = try result("post_attention_norm")
     feedForwardNorm = try find.vector(name("ffn_norm"), width)
-    gate = try find.matrix(name("ffn_gate"), rows: hidden, columns: width)
-    up = try find.matrix(name("ffn_up"), rows: hidden, columns: width)
+    if config.isFused {
+      let fused = try find.matrix(name("ffn_up"), rows: 2 * hidden, columns: width)
+      gate = fused.rows(0..<hidden)
+      up = fused.rows(hidden..<2 * hidden)
+    } else {
+      gate = try find.matrix(name("ffn_gate"), rows: hidden, columns: width)
+      up = try find.matrix(name("ffn_up"), rows: hidden, columns: width)
+    }
     down = try find.matrix(name("ffn_down"), rows: width, columns: hidden)
     feedForwardResultNorm = try result("post_ffw_norm")
+    biases = try Self.biases(index, find, config)
+  }
+
+  private static func biases(
+    _ index: Int, _ find: DecoderWeights.Finder, _ config: DecoderConfig
+  ) throws(GGUFError) -> DecoderWeights.Biases {
+    let width = config.embeddingLength, hidden = config.feedForwardLength
+    let queries = config.headCount * config.headSize, keys = config.keyValueHeadCount * config.headSize
+    func bias(_ part: String, _ count: Int) throws(GGUFError) -> FloatBuffer? {
+      try find.bias("blk.\(index).\(part)", count)
+    }
+    return DecoderWeights.Biases(
+      query: try bias("attn_q", queries), key: try bias("attn_k", keys), value: try bias("attn_v", keys),
+      output: try bias("attn_output", width), gate: try bias("ffn_gate", hidden),
+      up: try bias("ffn_up", hidden),
+      down: try bias("ffn_down", width))
   }
 }

@@ -6,6 +6,8 @@
   package let columns: Int
   /// Bytes from one row to the next.
   package let rowBytes: Int
+  /// How the rows lie, compared with GGUF's.
+  let rowOrder: RowOrder
   private let file: MappedFile
   private let range: Range<Int>
 
@@ -21,8 +23,27 @@
     rows = tensor.rows
     columns = tensor.columns
     rowBytes = tensor.type.rowBytes(tensor.columns)
+    rowOrder = tensor.rowOrder
     file = tensor.file
     range = tensor.range
+  }
+
+  /// A view of some of the rows, which must lie within the matrix.
+  package func rows(_ rows: Range<Int>) -> Matrix {
+    precondition(rows.lowerBound >= 0 && rows.upperBound <= self.rows, "rows outside of the matrix")
+    return Matrix(self, rows)
+  }
+
+  private init(_ whole: Matrix, _ rows: Range<Int>) {
+    name = whole.name
+    type = whole.type
+    self.rows = rows.count
+    columns = whole.columns
+    rowBytes = whole.rowBytes
+    rowOrder = whole.rowOrder
+    file = whole.file
+    let start = whole.range.lowerBound + rows.lowerBound * whole.rowBytes
+    range = start..<start + rows.count * whole.rowBytes
   }
 
   /// Bytes in the file.

@@ -9,7 +9,7 @@
 ///       print(text, terminator: "")
 ///     }
 public final class Model: Sendable {
-  /// The file, with its metadata and tensors.
+  /// The file, with its metadata and tensors; a checkpoint folder is seen as one.
   public let file: GGUFFile
   /// How text becomes tokens.
   public let tokenizer: Tokenizer
@@ -30,19 +30,29 @@ public final class Model: Sendable {
   /// The tier of kernels chosen for this CPU.
   public var kernels: String { core.operations.name }
 
-  /// Opens a GGUF file.
+  /// Opens a GGUF file, or a checkpoint folder.
   ///
   /// - Parameters:
-  ///   - path: of the file, or of the first part of a split model.
+  ///   - path: of the file, of the first part of a split model, or of a folder as `Checkpoint` reads.
   ///   - kernels: a tier by name; nil for the fastest that runs here.
   /// - Throws: `ModelError`, which says what is wrong with the file, where, and what to do.
   public init(path: String, kernels: String? = nil) throws(ModelError) {
     let operations: Operations
     do { operations = try Operations(tier: kernels) } catch { throw .kernels(error) }
-    do { file = try GGUFFile(path: path) } catch { throw .file(error) }
+    file = try Self.file(path: path)
     core = try ModelWeights(file: file, operations: operations)
     do { tokenizer = try Tokenizer(metadata: file.metadata) } catch { throw .tokenizer(error) }
     template = try Self.template(file)
+  }
+
+  /// The GGUF file at `path`, or the checkpoint folder there in the form of one.
+  ///
+  /// - Throws: `ModelError.file` or `.checkpoint`.
+  public static func file(path: String) throws(ModelError) -> GGUFFile {
+    guard MappedFile.isFolder(path) else {
+      do { return try GGUFFile(path: path) } catch { throw .file(error) }
+    }
+    do { return try Checkpoint(path: path).file } catch { throw .checkpoint(error) }
   }
 
   private static func template(_ file: GGUFFile) throws(ModelError) -> ChatTemplate? {

@@ -55,19 +55,22 @@ public actor Engine {
     threads = max(1, min(options.threads ?? processorCount(), 256))
     contextLength = max(1, options.contextLength ?? min(model.config.contextLength, 8_192))
     let pool = ThreadPool(threadCount: threads)
-    decoder = Decoder(model.core, pool: pool, capacity: options.batch, precision: options.activations)
+    decoder = Decoder(
+      model.core, pool: pool, capacity: options.batch, precision: options.activations,
+      contextLength: contextLength)
+    let config = decoder.config
     let folder = options.pageFolder.map { path in
       PageFolder(
-        path: path, identity: Self.identity(model, options), byteLimit: options.pageFolderBytes)
+        path: path, identity: Self.identity(model, config, options), byteLimit: options.pageFolderBytes)
     }
     store = PageStore(byteLimit: options.pageStoreBytes, folder: folder)
   }
 
   /// A digest of what keys and values depend on besides tunings and tokens: the model's content and
   /// configuration, the kernels, and how things are stored.
-  private static func identity(_ model: Model, _ options: EngineOptions) -> UInt64 {
+  private static func identity(_ model: Model, _ config: DecoderConfig, _ options: EngineOptions) -> UInt64 {
     var digest = Digest(seed: model.file.contentDigest())
-    digest.add("\(model.config)")
+    digest.add("\(config)")
     digest.add(model.kernels)
     digest.add(options.cache.rawValue)
     digest.add(options.activations.rawValue)

@@ -1,3 +1,11 @@
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#else
+  import Darwin
+#endif
+
 /// Reads the fields that families share from a file's metadata, each within its limits.
 struct ConfigFields {
   let file: GGUFFile
@@ -85,14 +93,6 @@ struct ConfigFields {
     let headSize: Int
   }
 
-  /// Some tools give these families biases, which the decoder does not add: leaving them out would
-  /// make a model that only seems to work.
-  func refuseBiases() throws(ModelError) {
-    guard let bias = file.tensors.first(where: { $0.name.hasPrefix("blk.") && $0.name.hasSuffix(".bias") })
-    else { return }
-    throw .unsupported(path: file.path, feature: "biases such as \(bias.name)")
-  }
-
   func attentionShape() throws(GGUFError) -> AttentionShape {
     let width = try required("embedding_length", Self.widths)
     let heads = try required("attention.head_count", 1...65_536)
@@ -118,7 +118,9 @@ struct ConfigFields {
     guard dimensions % 2 == 0 else {
       throw invalid("rope.dimension_count", "is \(dimensions), where an even number is needed")
     }
-    return DecoderConfig.Rotary(base: base, scale: try rotaryScale(), dimensions: dimensions, split: split)
+    var rotary = DecoderConfig.Rotary(base: base, dimensions: dimensions, split: split)
+    try setScaling(&rotary)
+    return rotary
   }
 
   func rotaryBase(_ name: String, default value: Double) throws(GGUFError) -> Double {
@@ -127,14 +129,87 @@ struct ConfigFields {
     return base
   }
 
-  private func rotaryScale() throws -> Double {
-    let type = try file.metadata.string("\(prefix).rope.scaling.type") ?? "none"
-    guard ["none", "linear"].contains(type), file["rope_freqs.weight"] == nil else {
+  /// Tokens that layers with a window attend to; nil where the file states none, or 0.
+  func slidingWindow() throws(GGUFError) -> Int? {
+    let window = try optional("attention.sliding_window", 0...1 << 24) ?? 0
+    return window > 0 ? window : nil
+  }
+
+  /// What scores are multiplied by, in families whose larger models scale by their width per head.
+  func attentionScale(widthPerHead: Bool, _ config: DecoderConfig) throws(GGUFError) -> Float {
+    let size = widthPerHead ? config.embeddingLength / config.headCount : config.headSize
+    let scale = try number("attention.scale") ?? 1 / Double(size).squareRoot()
+    guard scale > 0, scale <= 1e3 else { throw invalid("attention.scale", "is \(scale)") }
+    return Float(scale)
+  }
+
+  /// The bound of scores or logits; 0 for none.
+  func softcap(_ name: String, default value: Double) throws(GGUFError) -> Float {
+    let cap = try number(name) ?? value
+    guard cap >= 0, cap <= 1e6 else { throw invalid(name, "is \(cap), where 0 to 1e6 is allowed") }
+    return Float(cap)
+  }
+}
+
+/// The scaling of the rotary embedding.
+extension ConfigFields {
+  private func setScaling(_ rotary: inout DecoderConfig.Rotary) throws {
+    let pairs = rotary.dimensions / 2
+    rotary.magnitude = Float(try positive("rope.scaling.attn_factor") ?? 1)
+    if let factors = try factors("rope_freqs", pairs) {
+      rotary.scaling = .factors(factors)
+    } else if let long = try factors("rope_factors_long", pairs) {
+      guard let short = try factors("rope_factors_short", pairs) else {
+        throw GGUFError.missingTensor(path: file.path, tensor: "rope_factors_short.weight")
+      }
+      let original = try required("rope.scaling.original_context_length", 1...1 << 28)
+      rotary.scaling = .byContext(short: short, long: long, original: original)
+    } else {
+      try setStatedScaling(&rotary)
+    }
+  }
+
+  private func setStatedScaling(_ rotary: inout DecoderConfig.Rotary) throws {
+    switch try file.metadata.string("\(prefix).rope.scaling.type") ?? "none" {
+    case "none": break
+    case "linear": rotary.scaling = .linear(try positive("rope.scaling.factor") ?? 1)
+    case "yarn":
+      let factor = try positive("rope.scaling.factor") ?? 1
+      let original = try optional("rope.scaling.original_context_length", 1...1 << 28) ?? contextLength()
+      var yarn = DecoderConfig.Rotary.YaRN(factor: factor, original: original)
+      yarn.fast = try positive("rope.scaling.yarn_beta_fast") ?? yarn.fast
+      yarn.slow = try positive("rope.scaling.yarn_beta_slow") ?? yarn.slow
+      yarn.extrapolation = try number("rope.scaling.yarn_ext_factor") ?? yarn.extrapolation
+      rotary.scaling = .yarn(yarn)
+      rotary.magnitude *= Float(
+        try positive("rope.scaling.yarn_attn_factor") ?? (factor > 1 ? 0.1 * log(factor) + 1 : 1))
+    case let type:
       throw ModelError.unsupported(path: file.path, feature: "rotary scaling of the type \(type)")
     }
-    guard type == "linear" else { return 1 }
-    let factor = try number("rope.scaling.factor") ?? 1
-    guard factor > 0, factor <= 1e6 else { throw invalid("rope.scaling.factor", "is \(factor)") }
-    return factor
+  }
+
+  private func positive(_ name: String) throws(GGUFError) -> Double? {
+    guard let value = try number(name) else { return nil }
+    guard value > 0, value <= 1e6 else { throw invalid(name, "is \(value), where 0 to 1e6 is allowed") }
+    return value
+  }
+
+  /// A vector of factors, one for each rotated pair.
+  private func factors(_ name: String, _ pairs: Int) throws(GGUFError) -> [Float]? {
+    guard file["\(name).weight"] != nil else { return nil }
+    let tensor = try file.tensor("\(name).weight", shape: [pairs])
+    guard tensor.type == .f32 else {
+      throw .invalid(
+        path: file.path, field: "tensor \(tensor.name)",
+        problem: "is \(tensor.type.name), where F32 is needed")
+    }
+    let factors = tensor.file.withBytes(tensor.range) { bytes in
+      (0..<pairs).map { Float(bitPattern: bytes.littleEndian(UInt32.self, at: 4 * $0)) }
+    }
+    guard factors.allSatisfy({ $0 > 0 && $0.isFinite }) else {
+      throw .invalid(
+        path: file.path, field: "tensor \(tensor.name)", problem: "has factors that are not above 0")
+    }
+    return factors
   }
 }
