@@ -41,7 +41,7 @@ struct TokenizeCommand: ParsableCommand {
 
   func run() throws {
     // Opened by its metadata alone: a model that cannot be run can still be tokenized with.
-    let tokenizer = try Tokenizer(metadata: try GGUFFile(path: try ModelFiles.path(model.model)).metadata)
+    let tokenizer = try Tokenizer(metadata: try Model.file(path: try ModelFiles.path(model.model)).metadata)
     let bytes = text.isEmpty ? try Input.bytes(nil) : Array(text.joined(separator: " ").utf8)
     let tokens = tokenizer.encode(bytes, parseSpecial: special)
     if ids { return try say(tokens.map { "\($0)" }.joined(separator: " ")) }

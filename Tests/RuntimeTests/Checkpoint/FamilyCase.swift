@@ -1,5 +1,6 @@
 import DuetRuntime
 import Foundation
+import Testing
 
 /// A tiny model of a family as `tools/reference/record_families.py` recorded it: its configuration, the
 /// recipe of its weights, and what transformers computed.
@@ -11,7 +12,7 @@ struct FamilyCase: Decodable, CustomTestStringConvertible {
     let width: Double
     let middle: Double
 
-    init(from decoder: any Decoder) throws {
+    init(from decoder: any Swift.Decoder) throws {
       var fields = try decoder.unkeyedContainer()
       name = try fields.decode(String.self)
       shape = try fields.decode([Int].self)
