@@ -13,6 +13,7 @@ let package = Package(
   platforms: [.macOS(.v15), .iOS(.v18)],
   products: [
     .library(name: "DuetRuntime", targets: ["DuetRuntime"]),
+    .library(name: "DuetQuantize", targets: ["DuetQuantize"]),
     .library(name: "DuetDocuments", targets: ["DuetDocuments"]),
     .library(name: "DuetRouter", targets: ["DuetRouter"]),
     .library(name: "DuetVision", targets: ["DuetVision"]),
@@ -32,6 +33,12 @@ let package = Package(
       name: "DuetRuntime",
       dependencies: ["CKernels"],
       path: "Sources/Runtime",
+      swiftSettings: strict
+    ),
+    .target(
+      name: "DuetQuantize",
+      dependencies: ["DuetRuntime", "CKernels"],
+      path: "Sources/Quantize",
       swiftSettings: strict
     ),
     .systemLibrary(
@@ -57,7 +64,7 @@ let package = Package(
     .executableTarget(
       name: "duet",
       dependencies: [
-        "DuetRuntime", "DuetDocuments", "DuetRouter", "DuetTerminal",
+        "DuetRuntime", "DuetQuantize", "DuetDocuments", "DuetRouter", "DuetTerminal",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict
@@ -72,6 +79,9 @@ let package = Package(
     ),
     .testTarget(
       name: "RuntimeTests", dependencies: ["DuetRuntime", "CKernels"],
+      resources: [.copy("Fixtures")], swiftSettings: strict),
+    .testTarget(
+      name: "QuantizeTests", dependencies: ["DuetQuantize", "DuetRuntime", "CKernels"],
       resources: [.copy("Fixtures")], swiftSettings: strict),
     .testTarget(
       name: "DocumentsTests", dependencies: ["DuetDocuments"],

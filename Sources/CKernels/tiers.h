@@ -18,6 +18,7 @@ void duet_avx2_fill_vectors(duet_operations *table);
 void duet_avx2_fill_attention(duet_operations *table);
 void duet_avx2_fill_low_rank(duet_operations *table);
 void duet_avx2_fill_vision(duet_operations *table);
+void duet_avx2_fill_encoders(duet_encoders *table);
 
 // Products of any type through its unpacked runs: what a tier uses for formats of its own none.
 void duet_generic_dot_int8(int type, const void *weights, size_t row_bytes, size_t rows, size_t n,

@@ -7,7 +7,7 @@ enum CommandError: Error, CustomStringConvertible {
   case cannotWrite(path: String, problem: String)
   case notText(path: String)
   case badToken(String, vocabulary: Int)
-  case tooFewTokens(Int)
+  case tooFewTokens(Int, least: Int)
   case tooLong(what: String, tokens: Int, limit: Int)
   case noConversation(id: String, matches: Int)
   case badConversation(path: String, problem: String)
@@ -30,7 +30,6 @@ enum CommandError: Error, CustomStringConvertible {
     case .notText(let path): "\(path) is not text in UTF-8; convert it"
     case .badToken(let text, let vocabulary):
       "\(text) is no token of this model; give numbers from 0 to \(vocabulary - 1)"
-    case .tooFewTokens(let count): "the text has \(count) tokens, where at least 2 are needed; give more text"
     case .noConversation(let id, let matches):
       id.isEmpty
         ? "no conversation is kept; duet chat at a terminal begins one"
@@ -43,6 +42,8 @@ enum CommandError: Error, CustomStringConvertible {
       "\(path):\(line) is no JSON object with title, instruction and context; give JSON lines"
     case .noQuestions(let path, let tokens):
       "\(path) has no article of \(tokens) tokens; give more text"
+    case .tooFewTokens(let count, let least):
+      "the text has \(count) tokens, where at least \(least) are needed; give more text"
     case .tooLong(let what, let tokens, let limit):
       "\(what) takes \(tokens) tokens, where the model's context holds \(limit); give less"
     }

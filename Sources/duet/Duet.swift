@@ -19,6 +19,7 @@ struct Duet: AsyncParsableCommand {
     version: "duet 0.1.0",
     subcommands: [
       ChatCommand.self, InspectCommand.self, TokenizeCommand.self, PerplexityCommand.self, BenchCommand.self,
+      QuantizeCommand.self, ImatrixCommand.self, CompareCommand.self,
       HistoryCommand.self, DoctorCommand.self,
     ])
 

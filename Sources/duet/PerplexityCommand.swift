@@ -54,7 +54,7 @@ struct PerplexityCommand: AsyncParsableCommand {
   func run() async throws {
     let model = try model.open()
     let (ids, beginning) = try input(model)
-    guard ids.count >= 2 else { throw CommandError.tooFewTokens(ids.count) }
+    guard ids.count >= 2 else { throw CommandError.tooFewTokens(ids.count, least: 2) }
     let longest = min(window, ids.count) + (beginning == nil ? 0 : 1)
     guard longest <= model.config.contextLength else {
       throw CommandError.tooLong(what: "a window", tokens: longest, limit: model.config.contextLength)

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "quantize.h"
+
 // Tensor types, numbered as in the GGUF specification.
 enum {
     DUET_F32 = 0,

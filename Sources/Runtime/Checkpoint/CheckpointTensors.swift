@@ -30,7 +30,7 @@ struct CheckpointTensors {
       Self.prefixes.first(where: tensor.name.hasPrefix).map { tensor.name.dropFirst($0.count) }
       ?? tensor.name[...]
     let (stem, suffix) = Self.split(name)
-    guard let (target, change) = target(String(stem)) else {
+    guard let (target, change) = family.target(String(stem)) else {
       throw .tensor(
         path: folder, tensor: tensor.name, problem: "is not known in the architecture \(family.architecture)")
     }
@@ -56,13 +56,6 @@ struct CheckpointTensors {
       return (name.dropLast(suffix.count), suffix)
     }
     return (name, "")
-  }
-
-  private func target(_ stem: String) -> (String, TensorChange)? {
-    if let rule = family.tensors.first(where: { $0.from == stem }) { return (rule.to, rule.change) }
-    guard let layer = CheckpointLayer(stem), let rule = family.layers.first(where: { $0.from == layer.rest })
-    else { return nil }
-    return ("blk.\(layer.index).\(rule.to)", rule.change)
   }
 
   private func rowOrder(_ change: TensorChange, _ tensor: TensorInfo) throws(CheckpointError) -> RowOrder {
@@ -114,6 +107,16 @@ struct CheckpointTensors {
         name: name, shape: [values.count], type: .f32, range: start..<start + 4 * values.count, file: memory)
     }
     return (tensors + infos, memory)
+  }
+}
+
+extension CheckpointFamily {
+  /// GGUF's name of a weight or bias, without its end, and what becomes of its values.
+  func target(_ stem: String) -> (String, TensorChange)? {
+    if let rule = tensors.first(where: { $0.from == stem }) { return (rule.to, rule.change) }
+    guard let layer = CheckpointLayer(stem), let rule = layers.first(where: { $0.from == layer.rest })
+    else { return nil }
+    return ("blk.\(layer.index).\(rule.to)", rule.change)
   }
 }
 

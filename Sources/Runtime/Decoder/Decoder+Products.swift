@@ -37,6 +37,7 @@ extension Decoder {
     _ products: [(matrix: Matrix, out: FloatBuffer)], by x: Activations, tokens: Int,
     changes: Changes? = nil
   ) {
+    observer?(products.map(\.matrix), x, tokens)
     let direct = tokens <= Self.directTokens || precision == .float32
     let work = products.map { matrix, out in
       Chunks(matrix: matrix, out: out, rows: direct ? directRows(matrix) : Self.panelRows(matrix))

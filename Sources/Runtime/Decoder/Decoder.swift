@@ -42,6 +42,9 @@ package final class Decoder {
   package let capacity: Int
   /// Logits of the last step, [rows, vocabulary], in the order of its tokens.
   package private(set) var logits = FloatBuffer(count: 0)
+  /// Called before each product with the matrices, what they are multiplied by, and how many tokens
+  /// of it; nil for nobody.
+  package var observer: ((_ matrices: [Matrix], _ inputs: Activations, _ tokens: Int) -> Void)?
   var space: Workspace
   var attention: AttentionScratch
   var adapters = AdapterScratch()

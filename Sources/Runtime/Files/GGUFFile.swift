@@ -13,7 +13,8 @@ public struct TensorInfo: Sendable {
   /// How the rows lie.
   public let rowOrder: RowOrder
 
-  init(
+  /// A tensor whose values lie in `range` of `file`, which must hold that many.
+  package init(
     name: String, shape: [Int], type: TensorType, range: Range<Int>, file: MappedFile,
     rowOrder: RowOrder = .asNamed
   ) {
@@ -85,7 +86,9 @@ public struct GGUFFile: Sendable {
   }
 
   /// What is no GGUF file but can be seen as one.
-  init(path: String, metadata: GGUFMetadata, tensors: [TensorInfo], parts: [MappedFile]) throws(GGUFError) {
+  package init(
+    path: String, metadata: GGUFMetadata, tensors: [TensorInfo], parts: [MappedFile]
+  ) throws(GGUFError) {
     self.path = path
     version = 3
     self.metadata = metadata

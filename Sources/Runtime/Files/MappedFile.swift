@@ -17,6 +17,8 @@
   public let count: Int
   /// When the file was last written to when it was opened, in nanoseconds.
   package let modified: Int
+  /// Whether the pages can be read again from a file.
+  private let isBacked: Bool
   private nonisolated(unsafe) let base: UnsafeRawPointer
 
   /// Maps a file.
@@ -39,6 +41,7 @@
     self.path = path
     count = length
     modified = status.modified
+    isBacked = true
     unsafe base = UnsafeRawPointer(address)
   }
 
@@ -61,6 +64,7 @@
     self.path = path
     count = bytes.count
     modified = 0
+    isBacked = false
     unsafe base = UnsafeRawPointer(address)
   }
 
@@ -94,6 +98,16 @@
     withBytes(range) { span in
       unsafe span.withUnsafeBytes { unsafe Array($0) }
     }
+  }
+
+  /// Lets go of the memory of the whole pages within `range`, which must lie within the file; they are
+  /// read again when they are used again. Does nothing where memory stands for a file.
+  package func release(_ range: Range<Int>) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= count, "range outside of the mapped file")
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    let start = (range.lowerBound + page - 1) / page * page, end = range.upperBound / page * page
+    guard isBacked, start < end else { return }
+    unsafe madvise(UnsafeMutableRawPointer(mutating: base + start), end - start, MADV_DONTNEED)
   }
 
   /// The address of `range`, for the kernels; valid while the object lives.
