@@ -1,4 +1,4 @@
-// Products of weights and activations for x86-64 with AVX2, FMA and F16C.
+// Products of weights and the activations of many tokens for x86-64 with AVX2, FMA and F16C.
 //
 // Every quantized format is read as runs of 32 values: 32 bytes q and four numbers
 // {scale, scale, minimum, minimum}, one of each per 16 values. A format says how it unpacks
@@ -18,65 +18,9 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-// Bytes of the file that are fetched ahead of use. One row after the other, so that the addresses
-// run on without a gap: taking four rows at a time saves loads of the activations but loses the
-// hardware's own prefetching (Q8_0 from memory: 5.3 GB/s a core, against 21).
-#define AHEAD 4096
 // Rows and tokens that a panel is multiplied by at a time.
 #define PANEL_ROWS 8
 #define TOKENS 4
-
-// MARK: One token
-
-// Products of 32 weights and activations as eight sums of four, lanes 0 to 3 from the first half.
-INLINE __m256i eight_sums(__m256i q, __m256i a, bool is_signed) {
-    // maddubs wants its first operand unsigned: move the weight's sign to the activation, whose
-    // range of +-127 makes that safe.
-    __m256i pairs = is_signed ? _mm256_maddubs_epi16(_mm256_abs_epi8(q), _mm256_sign_epi8(a, q))
-                              : _mm256_maddubs_epi16(q, a);
-    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-}
-
-// {p0 x 4, p1 x 4}
-INLINE __m256 spread_halves(__m128 p) {
-    return _mm256_permutevar8x32_ps(_mm256_castps128_ps256(p), _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
-}
-
-INLINE float sum_of(__m256 products, __m128 minima) {
-    __m128 four = _mm_add_ps(_mm256_castps256_ps128(products), _mm256_extractf128_ps(products, 1));
-    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    __m128 one = _mm_add_ss(two, _mm_movehdup_ps(two));
-    __m128 high = _mm_movehl_ps(minima, minima);
-    return _mm_cvtss_f32(_mm_add_ss(one, _mm_add_ss(high, _mm_movehdup_ps(high))));
-}
-
-INLINE float dot_row(format f, const uint8_t *row, size_t n, const duet_activations *a) {
-    __m256 products = _mm256_setzero_ps();
-    __m128 minima = _mm_setzero_ps();
-    float weights[8][4];
-    for (size_t block = 0; block < n / (DUET_RUN * f.runs); block++) {
-        const uint8_t *at = row + block * f.bytes;
-        for (size_t line = 0; line < f.bytes; line += 64) _mm_prefetch(at + AHEAD + line, _MM_HINT_T0);
-        if (f.runs > 1) f.prepare(at, weights);
-#pragma clang loop unroll(full)
-        for (size_t run = 0; run < f.runs; run++) {
-            size_t index = block * f.runs + run;
-            __m256i q = _mm256_loadu_si256((const __m256i *)(a->q + DUET_RUN * index));
-            __m128 weight = f.runs > 1 ? _mm_loadu_ps(weights[run]) : f.weight(at);
-            __m128 p = _mm_mul_ps(weight, _mm_loadu_ps(a->scales[index].scale));
-            __m256i sums = eight_sums(f.quants(at, run), q, f.is_signed);
-            products = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums), spread_halves(p), products);
-            minima = _mm_add_ps(minima, p);
-        }
-    }
-    // Lanes 0 and 1 of the minima hold sums of scales, which nobody wants.
-    return sum_of(products, minima);
-}
-
-INLINE void dot(format f, const void *weights, size_t row_bytes, size_t rows, size_t n,
-                const duet_activations *a, float *out) {
-    for (size_t r = 0; r < rows; r++) out[r] = dot_row(f, (const uint8_t *)weights + r * row_bytes, n, a);
-}
 
 // MARK: Many tokens
 
@@ -218,10 +162,6 @@ INLINE void multiply(format f, const void *panel, size_t rows, size_t n, const d
 }
 
 #define PRODUCTS(TYPE, FORMAT)                                                                   \
-    static void dot_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n,               \
-                           const duet_activations *a, float *out) {                              \
-        dot(FORMAT, w, row_bytes, rows, n, a, out);                                              \
-    }                                                                                            \
     static void pack_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n, void *out) { \
         pack(FORMAT, w, row_bytes, rows, n, out);                                                \
     }                                                                                            \
@@ -236,7 +176,6 @@ DUET_FOR_QUANTIZED_TYPES(QUANTIZED)
 #pragma clang attribute pop
 
 #define ENTRY(TYPE)                             \
-    table->dot[DUET_##TYPE] = dot_##TYPE;       \
     table->pack[DUET_##TYPE] = pack_##TYPE;     \
     table->multiply[DUET_##TYPE] = multiply_##TYPE;
 
@@ -246,6 +185,7 @@ void duet_avx2_fill(duet_operations *table) {
     table->name = "avx2";
     table->panel_rows = PANEL_ROWS;
     fill_products(table);
+    duet_avx2_fill_rows(table);
     duet_avx2_fill_floats(table);
     duet_avx2_fill_vectors(table);
     duet_avx2_fill_attention(table);
