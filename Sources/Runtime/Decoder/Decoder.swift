@@ -156,14 +156,20 @@ package final class Decoder {
     normalize(tokens, layer.feedForwardNorm)
     multiply(
       [(layer.gate, space.gate), (layer.up, space.up)], by: space.normed, tokens: tokens,
-      changes: changes(index, .gates))
-    forEachToken(tokens) { [self] token in
-      operations.gate(
-        config.activation, space.gate, up: space.up, out: space.inner.values, space.inner.range(token))
-      if precision == .int8 { space.inner.quantize(token, operations) }
-    }
+      changes: changes(index, .gates)
+    ) { [self] rows in activate(rows, tokens) }
     multiply([(layer.down, space.result)], by: space.inner, tokens: tokens, changes: changes(index, .down))
     addResult(tokens, norm: layer.feedForwardResultNorm)
+  }
+
+  /// inner = activation(gate) * up, in a part of every token.
+  private func activate(_ part: Range<Int>, _ tokens: Int) {
+    let width = config.feedForwardLength
+    for token in 0..<tokens {
+      let range = token * width + part.lowerBound..<token * width + part.upperBound
+      operations.gate(config.activation, space.gate, up: space.up, out: space.inner.values, range)
+      if precision == .int8 { space.inner.quantize(token, part, operations) }
+    }
   }
 
   private func wanted(_ steps: [DecoderStep]) -> [Int] {
