@@ -130,7 +130,8 @@ import Testing
         let a = kernels.quantize([Float](repeating: sign, count: n))
         let expected = try exact(type, block, a, inFloat: false)
         let dot = kernels.dot(type, block, rows: 1, a)
-        let panel = kernels.multiply(type, block, rows: 1, [a, a, a, a, a], stride: 1)
+        let panel =
+          kernels.multiply(type, block, rows: 1, [a, a, a, a, a], stride: 1)
           + kernels.dotColumns(type, block, rows: 1, [a, a, a, a, a], stride: 1)
         for value in dot + panel {
           #expect(
