@@ -36,13 +36,23 @@ INLINE const uint16_t *scales_of(const void *base, size_t head_size) {
 
 // MARK: Scores
 
+// Fetches `bytes` bytes that are needed soon: pages lie far apart, so the hardware cannot foresee
+// the next one.
+INLINE void fetch(const void *at, size_t offset, size_t bytes) {
+    for (size_t line = 0; line < bytes; line += 64) _mm_prefetch((const char *)at + offset + line, _MM_HINT_T0);
+}
+
+INLINE size_t bytes_of(int type) { return type == DUET_F32 ? 4 : type == DUET_F16 ? 2 : 1; }
+
 // q . k for 32 tokens from `first`, of `heads` heads: out[head][token].
 INLINE void score_tokens(int type, const float *query, size_t heads, size_t head_size, const void *keys,
-                         size_t first, float *out, size_t out_stride) {
+                         size_t first, const void *next, float *out, size_t out_stride) {
     __m256 total[GROUP][4];
     for (size_t h = 0; h < heads; h++)
         for (int v = 0; v < 4; v++) total[h][v] = _mm256_setzero_ps();
+    const size_t part = bytes_of(type) * 32;
     for (size_t i = 0; i < head_size; i++) {
+        fetch(next, (first / 32 * head_size + i) * part, part);
         __m256 key[4];
         for (size_t v = 0; v < 4; v++) key[v] = load8(type, keys, i * PAGE + first + 8 * v);
         if (type == DUET_Q8_0) {
@@ -97,8 +107,10 @@ INLINE float exponentials(float *scores, size_t count, float *largest) {
 
 // Adds weights[token] * values[token] for 16 neighbouring elements of the head.
 INLINE void add_values(int type, const float *weights, size_t stride, size_t heads, size_t head_size,
-                       const duet_page *page, size_t at, __m256 total[GROUP][2]) {
+                       const duet_page *page, const void *next, size_t at, __m256 total[GROUP][2]) {
+    const size_t row = bytes_of(type) * head_size;
     for (size_t token = page->first; token < page->last; token++) {
+        if (at == 0) fetch(next, token * row, row);
         __m256 value[2];
         for (size_t v = 0; v < 2; v++) value[v] = load8(type, page->values, token * head_size + at + 8 * v);
         if (type == DUET_Q8_0) {
@@ -127,7 +139,8 @@ INLINE void attend_group(int type, const duet_query *query, size_t first_head, s
                 for (size_t h = 0; h < heads; h++) memset(&scores[h][p * PAGE + first], 0, 32 * sizeof(float));
                 continue;
             }
-            score_tokens(type, q, heads, head_size, page->keys, first, &scores[0][p * PAGE + first], SEGMENT);
+            const void *next = p + 1 < count ? page[1].keys : pages->values;
+            score_tokens(type, q, heads, head_size, page->keys, first, next, &scores[0][p * PAGE + first], SEGMENT);
         }
         for (size_t h = 0; h < heads; h++) finish_scores(query, page, &scores[h][p * PAGE]);
     }
@@ -139,7 +152,8 @@ INLINE void attend_group(int type, const duet_query *query, size_t first_head, s
         __m256 total[GROUP][2];
         for (size_t h = 0; h < heads; h++) total[h][0] = total[h][1] = _mm256_setzero_ps();
         for (size_t p = 0; p < count; p++)
-            add_values(type, &scores[0][p * PAGE], SEGMENT, heads, head_size, &pages[p], at, total);
+            add_values(type, &scores[0][p * PAGE], SEGMENT, heads, head_size, &pages[p],
+                       pages[p + 1 < count ? p + 1 : p].values, at, total);
         for (size_t h = 0; h < heads; h++)
             for (size_t v = 0; v < 2; v++)
                 _mm256_storeu_ps(state + (first_head + h) * width + at + 8 * v, total[h][v]);

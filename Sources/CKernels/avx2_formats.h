@@ -39,8 +39,8 @@ UNPACK __m128 halves_in_pairs(const uint8_t *at) {
 
 // 16 bytes as 32: the low nibbles, then the high ones.
 UNPACK __m256i nibbles(const uint8_t *at) {
-    __m128i bytes = _mm_loadu_si128((const __m128i *)at);
-    __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(bytes), _mm_srli_epi16(bytes, 4), 1);
+    __m256i twice = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)at));
+    __m256i both = _mm256_srlv_epi32(twice, _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4));
     return _mm256_and_si256(both, _mm256_set1_epi8(15));
 }
 
@@ -68,6 +68,11 @@ UNPACK __m256i look_up(__m256i index, const int8_t table[16]) {
 
 UNPACK void set_weights(float weights[4], float scale0, float scale1, float minimum0, float minimum1) {
     weights[0] = scale0, weights[1] = scale1, weights[2] = minimum0, weights[3] = minimum1;
+}
+
+// Scales of unsigned q whose zero is at `middle`.
+UNPACK void set_with_middle(float weights[4], float scale0, float scale1, float middle) {
+    set_weights(weights, scale0, scale1, -middle * scale0, -middle * scale1);
 }
 
 // MARK: Blocks of 32
@@ -138,27 +143,26 @@ UNPACK void prepare_Q6_K(const uint8_t *b, float weights[8][4]) {
     const duet_block_q6_k *block = AS(q6_k, b);
     float d = duet_half_to_float(block->d);
     for (int r = 0; r < 8; r++)
-        set_weights(weights[r], d * (float)block->scales[2 * r], d * (float)block->scales[2 * r + 1], 0, 0);
+        set_with_middle(weights[r], d * (float)block->scales[2 * r], d * (float)block->scales[2 * r + 1], 32);
 }
 UNPACK __m256i quants_Q6_K(const uint8_t *b, size_t run) {
     const uint8_t *low = AS(q6_k, b)->ql + run / 4 * 64 + run % 2 * 32;
     const uint8_t *high = AS(q6_k, b)->qh + run / 4 * 32;
     __m256i top = _mm256_slli_epi16(bits_of(high, run % 4 * 2, 3), 4);
-    __m256i q = _mm256_or_si256(bits_of(low, run % 4 / 2 * 4, 15), top);
-    return _mm256_sub_epi8(q, _mm256_set1_epi8(32));
+    return _mm256_or_si256(bits_of(low, run % 4 / 2 * 4, 15), top);
 }
 
 UNPACK void prepare_Q3_K(const uint8_t *b, float weights[8][4]) {
     const duet_block_q3_k *block = AS(q3_k, b);
     float d = duet_half_to_float(block->d);
     for (size_t r = 0; r < 8; r++)
-        set_weights(weights[r], d * (float)duet_scale_q3_k(block->scales, 2 * r),
-                    d * (float)duet_scale_q3_k(block->scales, 2 * r + 1), 0, 0);
+        set_with_middle(weights[r], d * (float)duet_scale_q3_k(block->scales, 2 * r),
+                        d * (float)duet_scale_q3_k(block->scales, 2 * r + 1), 4);
 }
 UNPACK __m256i quants_Q3_K(const uint8_t *b, size_t run) {
     __m256i low = bits_of(AS(q3_k, b)->qs + run / 4 * 32, run % 4 * 2, 3);
     __m256i high = _mm256_slli_epi16(bits_of(AS(q3_k, b)->hmask, run, 1), 2);
-    return _mm256_sub_epi8(_mm256_or_si256(low, high), _mm256_set1_epi8(4));
+    return _mm256_or_si256(low, high);
 }
 
 UNPACK void prepare_Q2_K(const uint8_t *b, float weights[8][4]) {
@@ -200,7 +204,7 @@ UNPACK __m256i quants_IQ4_XS(const uint8_t *b, size_t run) {
     }
 
 // int16 holds 32,767, and one product of four adds two pairs of at most q * 127 in each lane's
-// half: 15 -> 8 products, 31 -> 4, 32 -> 4, 128 -> 1.
+// half: 15 -> 8 products, 31 -> 4, 63 -> 2, 128 -> 1.
 #define format_Q4_0 SINGLE(Q4_0, q4_0, false, true, 8)
 #define format_Q4_1 SINGLE(Q4_1, q4_1, false, true, 8)
 #define format_Q5_0 SINGLE(Q5_0, q5_0, false, true, 4)
@@ -209,8 +213,8 @@ UNPACK __m256i quants_IQ4_XS(const uint8_t *b, size_t run) {
 #define format_IQ4_NL SINGLE(IQ4_NL, iq4_nl, true, false, 1)
 #define format_MXFP4 SINGLE(MXFP4, mxfp4, true, false, 8)
 #define format_Q2_K SUPER(Q2_K, q2_k, false, true, true, 4, prepare_Q2_K)
-#define format_Q3_K SUPER(Q3_K, q3_k, true, false, true, 4, prepare_Q3_K)
+#define format_Q3_K SUPER(Q3_K, q3_k, false, true, true, 4, prepare_Q3_K)
 #define format_Q4_K SUPER(Q4_K, q4_k, false, true, false, 8, prepare_with_minima)
 #define format_Q5_K SUPER(Q5_K, q5_k, false, true, false, 4, prepare_with_minima)
-#define format_Q6_K SUPER(Q6_K, q6_k, true, false, true, 4, prepare_Q6_K)
+#define format_Q6_K SUPER(Q6_K, q6_k, false, true, true, 2, prepare_Q6_K)
 #define format_IQ4_XS SUPER(IQ4_XS, iq4_xs, true, false, false, 1, prepare_IQ4_XS)

@@ -1,4 +1,4 @@
-// Products of weights and activations for x86-64 with AVX2, FMA and F16C.
+// Products of weights and the activations of many tokens for x86-64 with AVX2, FMA and F16C.
 //
 // Every quantized format is read as runs of 32 values: 32 bytes q and four numbers
 // {scale, scale, minimum, minimum}, one of each per 16 values. A format says how it unpacks
@@ -15,106 +15,35 @@
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 
 #include "avx2_formats.h"
+#include "avx2_transpose.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
-// Bytes of the file that are fetched ahead of use. One row after the other, so that the addresses
-// run on without a gap: taking four rows at a time saves loads of the activations but loses the
-// hardware's own prefetching (Q8_0 from memory: 5.3 GB/s a core, against 21).
-#define AHEAD 4096
-// Rows and tokens that a panel is multiplied by at a time.
-#define PANEL_ROWS 8
+// Rows that share a vector, such groups in a panel, and tokens that are multiplied at a time: the eight
+// sums in progress, two vectors of weights and one of activations fill the registers.
+#define LANES 8
+#define GROUPS 2
 #define TOKENS 4
 
-// MARK: One token
-
-// Products of 32 weights and activations as eight sums of four, lanes 0 to 3 from the first half.
-INLINE __m256i eight_sums(__m256i q, __m256i a, bool is_signed) {
-    // maddubs wants its first operand unsigned: move the weight's sign to the activation, whose
-    // range of +-127 makes that safe.
-    __m256i pairs = is_signed ? _mm256_maddubs_epi16(_mm256_abs_epi8(q), _mm256_sign_epi8(a, q))
-                              : _mm256_maddubs_epi16(q, a);
-    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-}
-
-// {p0 x 4, p1 x 4}
-INLINE __m256 spread_halves(__m128 p) {
-    return _mm256_permutevar8x32_ps(_mm256_castps128_ps256(p), _mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1));
-}
-
-INLINE float sum_of(__m256 products, __m128 minima) {
-    __m128 four = _mm_add_ps(_mm256_castps256_ps128(products), _mm256_extractf128_ps(products, 1));
-    __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-    __m128 one = _mm_add_ss(two, _mm_movehdup_ps(two));
-    __m128 high = _mm_movehl_ps(minima, minima);
-    return _mm_cvtss_f32(_mm_add_ss(one, _mm_add_ss(high, _mm_movehdup_ps(high))));
-}
-
-INLINE float dot_row(format f, const uint8_t *row, size_t n, const duet_activations *a) {
-    __m256 products = _mm256_setzero_ps();
-    __m128 minima = _mm_setzero_ps();
-    float weights[8][4];
-    for (size_t block = 0; block < n / (DUET_RUN * f.runs); block++) {
-        const uint8_t *at = row + block * f.bytes;
-        for (size_t line = 0; line < f.bytes; line += 64) _mm_prefetch(at + AHEAD + line, _MM_HINT_T0);
-        if (f.runs > 1) f.prepare(at, weights);
-#pragma clang loop unroll(full)
-        for (size_t run = 0; run < f.runs; run++) {
-            size_t index = block * f.runs + run;
-            __m256i q = _mm256_loadu_si256((const __m256i *)(a->q + DUET_RUN * index));
-            __m128 weight = f.runs > 1 ? _mm_loadu_ps(weights[run]) : f.weight(at);
-            __m128 p = _mm_mul_ps(weight, _mm_loadu_ps(a->scales[index].scale));
-            __m256i sums = eight_sums(f.quants(at, run), q, f.is_signed);
-            products = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums), spread_halves(p), products);
-            minima = _mm_add_ps(minima, p);
-        }
-    }
-    // Lanes 0 and 1 of the minima hold sums of scales, which nobody wants.
-    return sum_of(products, minima);
-}
-
-INLINE void dot(format f, const void *weights, size_t row_bytes, size_t rows, size_t n,
-                const duet_activations *a, float *out) {
-    for (size_t r = 0; r < rows; r++) out[r] = dot_row(f, (const uint8_t *)weights + r * row_bytes, n, a);
-}
-
-// MARK: Many tokens
-
-// A run of eight rows, transposed so that a 32-bit lane belongs to one row.
+// A run of eight rows, transposed so that a 32-bit lane belongs to one row. A panel holds, for each
+// run, one of these for every group of rows.
 typedef struct {
-    int8_t q[8][PANEL_ROWS][4];  // [four values][row][value]
-    float scale[2][PANEL_ROWS];  // one per 16 values
-    float minimum[2][PANEL_ROWS];
+    int8_t q[8][LANES][4];  // [four values][row][value]
+    float scale[2][LANES];  // one per 16 values
+    float minimum[2][LANES];
 } panel_run;
 
-INLINE void transpose(__m256i rows[8]) {
-    __m256i a[8], b[8];
-    for (int i = 0; i < 8; i += 2) {
-        a[i] = _mm256_unpacklo_epi32(rows[i], rows[i + 1]);
-        a[i + 1] = _mm256_unpackhi_epi32(rows[i], rows[i + 1]);
-    }
-    for (int i = 0; i < 8; i += 4) {
-        b[i] = _mm256_unpacklo_epi64(a[i], a[i + 2]);
-        b[i + 1] = _mm256_unpackhi_epi64(a[i], a[i + 2]);
-        b[i + 2] = _mm256_unpacklo_epi64(a[i + 1], a[i + 3]);
-        b[i + 3] = _mm256_unpackhi_epi64(a[i + 1], a[i + 3]);
-    }
-    for (int i = 0; i < 4; i++) {
-        rows[i] = _mm256_permute2x128_si256(b[i], b[i + 4], 0x20);
-        rows[i + 4] = _mm256_permute2x128_si256(b[i], b[i + 4], 0x31);
-    }
-}
-
-INLINE void pack(format f, const void *weights, size_t row_bytes, size_t rows, size_t n, void *out) {
-    panel_run *panel = out;
-    float all[PANEL_ROWS][8][4];
+// Packs `rows` rows (at most LANES) into every `groups`-th run from `panel` on.
+INLINE void pack_group(format f, const void *weights, size_t row_bytes, size_t rows, size_t n,
+                       panel_run *panel, size_t groups) {
+    float all[LANES][8][4];
     for (size_t block = 0; block < n / (DUET_RUN * f.runs); block++) {
         const uint8_t *at = (const uint8_t *)weights + block * f.bytes;
         for (size_t r = 0; r < rows && f.runs > 1; r++) f.prepare(at + r * row_bytes, all[r]);
 #pragma clang loop unroll(full)
-        for (size_t run = 0; run < f.runs; run++, panel++) {
-            __m256i q[PANEL_ROWS];
-            for (size_t r = 0; r < PANEL_ROWS; r++) {
+        for (size_t run = 0; run < f.runs; run++, panel += groups) {
+            __m256i q[LANES];
+            for (size_t r = 0; r < LANES; r++) {
                 // Rows past the end repeat the last: their results are never stored.
                 size_t row = r < rows ? r : rows - 1;
                 q[r] = f.quants(at + row * row_bytes, run);
@@ -130,6 +59,14 @@ INLINE void pack(format f, const void *weights, size_t row_bytes, size_t rows, s
     }
 }
 
+INLINE void pack(format f, const void *weights, size_t row_bytes, size_t rows, size_t n, void *out) {
+    size_t groups = (rows + LANES - 1) / LANES;
+    for (size_t g = 0; g < groups; g++) {
+        size_t first = g * LANES, count = rows - first < LANES ? rows - first : LANES;
+        pack_group(f, (const uint8_t *)weights + first * row_bytes, row_bytes, count, n, (panel_run *)out + g, groups);
+    }
+}
+
 INLINE __m256i broadcast_four(const int8_t *q) {
     int32_t four;
     memcpy(&four, q, 4);
@@ -137,91 +74,110 @@ INLINE __m256i broadcast_four(const int8_t *q) {
 }
 
 // Sums over steps first..<first + count of four values each, for every row and token.
-INLINE void add_steps(format f, const panel_run *run, const duet_activations *a, size_t tokens,
-                      size_t index, int first, int count, __m256i sums[TOKENS]) {
+INLINE void add_steps(format f, const panel_run *run, size_t groups, const duet_activations *a, size_t tokens,
+                      size_t index, int first, int count, __m256i sums[GROUPS][TOKENS]) {
     for (int step = first; step < first + count; step += f.widen) {
-        __m256i pairs[TOKENS];
+        __m256i pairs[GROUPS][TOKENS];
 #pragma clang loop unroll(full)
         for (int i = step; i < step + f.widen; i++) {
-            __m256i w = _mm256_loadu_si256((const __m256i *)run->q[i]);
-            __m256i magnitude = f.is_signed ? _mm256_abs_epi8(w) : w;
+            __m256i w[GROUPS];
+            for (size_t g = 0; g < groups; g++) w[g] = _mm256_loadu_si256((const __m256i *)run[g].q[i]);
 #pragma clang loop unroll(full)
             for (size_t t = 0; t < tokens; t++) {
                 __m256i q = broadcast_four(a[t].q + DUET_RUN * index + 4 * i);
-                if (f.is_signed) q = _mm256_sign_epi8(q, w);
-                __m256i product = _mm256_maddubs_epi16(magnitude, q);
-                pairs[t] = i == step ? product : _mm256_add_epi16(pairs[t], product);
+#pragma clang loop unroll(full)
+                for (size_t g = 0; g < groups; g++) {
+                    __m256i product = f.is_signed
+                        ? _mm256_maddubs_epi16(_mm256_abs_epi8(w[g]), _mm256_sign_epi8(q, w[g]))
+                        : _mm256_maddubs_epi16(w[g], q);
+                    pairs[g][t] = i == step ? product : _mm256_add_epi16(pairs[g][t], product);
+                    // Added up in this order: regrouped, the sums would not fit the registers.
+                    __asm__("" : "+x"(pairs[g][t]));
+                }
             }
         }
-        for (size_t t = 0; t < tokens; t++) {
-            __m256i wide = _mm256_madd_epi16(pairs[t], _mm256_set1_epi16(1));
-            sums[t] = step == first ? wide : _mm256_add_epi32(sums[t], wide);
+        for (size_t g = 0; g < groups; g++) {
+            for (size_t t = 0; t < tokens; t++) {
+                __m256i wide = _mm256_madd_epi16(pairs[g][t], _mm256_set1_epi16(1));
+                sums[g][t] = step == first ? wide : _mm256_add_epi32(sums[g][t], wide);
+            }
         }
     }
 }
 
-INLINE void multiply_some(format f, const panel_run *panel, size_t n, const duet_activations *a,
-                          size_t tokens, __m256 total[TOKENS]) {
+// Adds the minima of a run, each times the sum of a token's activations there.
+INLINE void add_minima(format f, const panel_run *run, size_t groups, const float half[2], __m256 *total) {
+    for (size_t g = 0; g < groups; g++) {
+        __m256 *sum = &total[g * TOKENS];
+        if (f.halves) {
+            for (int part = 0; part < 2; part++)
+                *sum = _mm256_fmadd_ps(_mm256_loadu_ps(run[g].minimum[part]), _mm256_broadcast_ss(&half[part]), *sum);
+        } else {
+            *sum = _mm256_fmadd_ps(_mm256_loadu_ps(run[g].minimum[0]), _mm256_set1_ps(half[0] + half[1]), *sum);
+        }
+    }
+}
+
+INLINE void multiply_some(format f, const panel_run *panel, size_t groups, size_t n, const duet_activations *a,
+                          size_t tokens, __m256 total[GROUPS][TOKENS]) {
     const int parts = f.halves ? 2 : 1, steps = 8 / parts;
-    for (size_t t = 0; t < tokens; t++) total[t] = _mm256_setzero_ps();
+    for (size_t g = 0; g < groups; g++)
+        for (size_t t = 0; t < tokens; t++) total[g][t] = _mm256_setzero_ps();
     for (size_t index = 0; index < n / DUET_RUN; index++) {
-        const panel_run *run = &panel[index];
+        const panel_run *run = &panel[index * groups];
 #pragma clang loop unroll(full)
         for (int part = 0; part < parts; part++) {
-            __m256i sums[TOKENS];
-            add_steps(f, run, a, tokens, index, part * steps, steps, sums);
-            __m256 scale = _mm256_loadu_ps(run->scale[part]);
+            __m256i sums[GROUPS][TOKENS];
+            add_steps(f, run, groups, a, tokens, index, part * steps, steps, sums);
 #pragma clang loop unroll(full)
             for (size_t t = 0; t < tokens; t++) {
-                __m256 s = _mm256_mul_ps(scale, _mm256_broadcast_ss(a[t].scales[index].scale));
-                total[t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[t]), s, total[t]);
+                __m256 activation = _mm256_broadcast_ss(a[t].scales[index].scale);
+                for (size_t g = 0; g < groups; g++) {
+                    __m256 s = _mm256_mul_ps(_mm256_loadu_ps(run[g].scale[part]), activation);
+                    total[g][t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[g][t]), s, total[g][t]);
+                }
             }
         }
         if (!f.has_minimum) continue;
 #pragma clang loop unroll(full)
-        for (size_t t = 0; t < tokens; t++) {
-            const float *half = a[t].scales[index].half;
-            if (f.halves) {
-                for (int part = 0; part < 2; part++)
-                    total[t] = _mm256_fmadd_ps(_mm256_loadu_ps(run->minimum[part]),
-                                               _mm256_broadcast_ss(&half[part]), total[t]);
-            } else {
-                total[t] = _mm256_fmadd_ps(_mm256_loadu_ps(run->minimum[0]),
-                                           _mm256_set1_ps(half[0] + half[1]), total[t]);
-            }
-        }
+        for (size_t t = 0; t < tokens; t++) add_minima(f, run, groups, a[t].scales[index].half, &total[0][t]);
     }
 }
 
 INLINE void store_rows(__m256 total, size_t rows, float *out) {
-    if (rows == PANEL_ROWS) {
+    if (rows >= LANES) {
         _mm256_storeu_ps(out, total);
         return;
     }
-    float all[PANEL_ROWS];
+    float all[LANES];
     _mm256_storeu_ps(all, total);
     memcpy(out, all, rows * sizeof(float));
 }
 
-INLINE void multiply(format f, const void *panel, size_t rows, size_t n, const duet_activations *a,
-                     size_t tokens, float *out, size_t out_stride) {
-    __m256 total[TOKENS];
-    size_t t = 0;
-    for (; t + TOKENS <= tokens; t += TOKENS) {
-        multiply_some(f, panel, n, a + t, TOKENS, total);
-        for (size_t i = 0; i < TOKENS; i++) store_rows(total[i], rows, out + (t + i) * out_stride);
-    }
-    for (; t < tokens; t++) {
-        multiply_some(f, panel, n, a + t, 1, total);
-        store_rows(total[0], rows, out + t * out_stride);
+INLINE void multiply_groups(format f, const void *panel, size_t groups, size_t rows, size_t n,
+                            const duet_activations *a, size_t tokens, float *out, size_t out_stride) {
+    __m256 total[GROUPS][TOKENS];
+    for (size_t t = 0, count; t < tokens; t += count) {
+        count = tokens - t >= TOKENS ? TOKENS : 1;
+        if (count == TOKENS)
+            multiply_some(f, panel, groups, n, a + t, TOKENS, total);
+        else
+            multiply_some(f, panel, groups, n, a + t, 1, total);
+        for (size_t i = 0; i < count; i++)
+            for (size_t g = 0; g < groups; g++)
+                store_rows(total[g][i], rows - g * LANES, out + (t + i) * out_stride + g * LANES);
     }
 }
 
+INLINE void multiply(format f, const void *panel, size_t rows, size_t n, const duet_activations *a,
+                     size_t tokens, float *out, size_t out_stride) {
+    if (rows > LANES)
+        multiply_groups(f, panel, 2, rows, n, a, tokens, out, out_stride);
+    else
+        multiply_groups(f, panel, 1, rows, n, a, tokens, out, out_stride);
+}
+
 #define PRODUCTS(TYPE, FORMAT)                                                                   \
-    static void dot_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n,               \
-                           const duet_activations *a, float *out) {                              \
-        dot(FORMAT, w, row_bytes, rows, n, a, out);                                              \
-    }                                                                                            \
     static void pack_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n, void *out) { \
         pack(FORMAT, w, row_bytes, rows, n, out);                                                \
     }                                                                                            \
@@ -236,7 +192,6 @@ DUET_FOR_QUANTIZED_TYPES(QUANTIZED)
 #pragma clang attribute pop
 
 #define ENTRY(TYPE)                             \
-    table->dot[DUET_##TYPE] = dot_##TYPE;       \
     table->pack[DUET_##TYPE] = pack_##TYPE;     \
     table->multiply[DUET_##TYPE] = multiply_##TYPE;
 
@@ -244,8 +199,9 @@ static void fill_products(duet_operations *table) { DUET_FOR_QUANTIZED_TYPES(ENT
 
 void duet_avx2_fill(duet_operations *table) {
     table->name = "avx2";
-    table->panel_rows = PANEL_ROWS;
+    table->panel_rows = GROUPS * LANES;
     fill_products(table);
+    duet_avx2_fill_rows(table);
     duet_avx2_fill_floats(table);
     duet_avx2_fill_vectors(table);
     duet_avx2_fill_attention(table);

@@ -74,6 +74,20 @@ DUET_FOR_QUANTIZED_TYPES(DOT_INT8)
 DUET_FOR_QUANTIZED_TYPES(DOT_FLOAT)
 DUET_FOR_FLOAT_TYPES(DOT_FLOAT)
 
+// MARK: Several columns, one after the other
+
+#define COLUMNS(TYPE, DOT)                                                                       \
+    static void columns_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n,           \
+                               const duet_activations *a, size_t columns, float *out,            \
+                               size_t out_stride) {                                              \
+        for (size_t c = 0; c < columns; c++)                                                     \
+            DOT##_##TYPE(w, row_bytes, rows, n, &a[c], out + c * out_stride);                    \
+    }
+#define COLUMNS_INT8(TYPE) COLUMNS(TYPE, dot)
+#define COLUMNS_FLOAT(TYPE) COLUMNS(TYPE, dot_f32)
+DUET_FOR_QUANTIZED_TYPES(COLUMNS_INT8)
+DUET_FOR_FLOAT_TYPES(COLUMNS_FLOAT)
+
 // MARK: Panels: the rows as they lie in the file, each row's address being all that is packed
 
 typedef struct {
@@ -294,12 +308,13 @@ void duet_generic_combine(const float *state, size_t stride, size_t count, size_
 // MARK: The table
 
 #define QUANTIZED_ENTRY(TYPE)                                                                    \
-    .dot[DUET_##TYPE] = dot_##TYPE,                             \
+    .dot[DUET_##TYPE] = dot_##TYPE, .dot_columns[DUET_##TYPE] = columns_##TYPE,                  \
     .dot_f32[DUET_##TYPE] = dot_f32_##TYPE, .pack[DUET_##TYPE] = pack,                           \
     .multiply[DUET_##TYPE] = multiply_##TYPE,
 #define FLOAT_ENTRY(TYPE)                                                                        \
     .dot[DUET_##TYPE] = dot_f32_##TYPE, .dot_f32[DUET_##TYPE] = dot_f32_##TYPE,                  \
-    .pack[DUET_##TYPE] = pack, .multiply[DUET_##TYPE] = multiply_##TYPE,
+    .dot_columns[DUET_##TYPE] = columns_##TYPE, .pack[DUET_##TYPE] = pack,                       \
+    .multiply[DUET_##TYPE] = multiply_##TYPE,
 
 void duet_generic_fill(duet_operations *table) {
     *table = (duet_operations){

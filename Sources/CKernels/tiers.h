@@ -13,6 +13,7 @@
 // Each tier starts from the table of the tier below and replaces what it does better.
 void duet_generic_fill(duet_operations *table);
 void duet_avx2_fill(duet_operations *table);
+void duet_avx2_fill_rows(duet_operations *table);
 void duet_avx2_fill_floats(duet_operations *table);
 void duet_avx2_fill_vectors(duet_operations *table);
 void duet_avx2_fill_attention(duet_operations *table);

@@ -115,21 +115,42 @@ struct QuantizedVector {
     guard let n = tokens.first?.x.count else { return [] }
     let number = Int32(type.rawValue)
     var panel = [Float](repeating: .nan, count: unsafe duet_panel_bytes(table, number, n) / 4 + 1)
-    var out = [Float](repeating: .nan, count: tokens.count * stride)
-    let x = tokens.flatMap(\.x), q = tokens.flatMap(\.q), scales = tokens.flatMap(\.scales)
     unsafe weights.withUnsafeBytes { weights in
       unsafe duet_run_pack(table, number, weights.baseAddress, type.rowBytes(n), rows, n, &panel)
-      unsafe x.withUnsafeBufferPointer { x in
-        unsafe q.withUnsafeBufferPointer { q in
-          unsafe scales.withUnsafeBufferPointer { scales in
-            let views = unsafe tokens.indices.map { token in
-              unsafe duet_activations(
-                x: x.baseAddress.map { unsafe $0 + token * n },
-                q: q.baseAddress.map { unsafe $0 + token * n },
-                scales: scales.baseAddress.map { unsafe $0 + token * (n / 32) })
-            }
-            unsafe duet_run_multiply(table, number, panel, rows, n, views, tokens.count, &out, stride)
+    }
+    return withViews(tokens, stride) { views, out in
+      unsafe duet_run_multiply(table, number, panel, rows, n, views, tokens.count, &out, stride)
+    }
+  }
+
+  /// The same straight from the blocks, several columns at once.
+  func dotColumns(
+    _ type: TensorType, _ weights: [UInt8], rows: Int, _ tokens: [QuantizedVector], stride: Int
+  ) -> [Float] {
+    guard let n = tokens.first?.x.count else { return [] }
+    return withViews(tokens, stride) { views, out in
+      unsafe duet_run_dot_columns(
+        table, Int32(type.rawValue), weights, type.rowBytes(n), rows, n, views, tokens.count, &out, stride)
+    }
+  }
+
+  /// Calls `body` with the kernels' view of `tokens` and room for [tokens][stride] results.
+  private func withViews(
+    _ tokens: [QuantizedVector], _ stride: Int, _ body: ([duet_activations], inout [Float]) -> Void
+  ) -> [Float] {
+    let n = tokens.first?.x.count ?? 0
+    var out = [Float](repeating: .nan, count: tokens.count * stride)
+    let x = tokens.flatMap(\.x), q = tokens.flatMap(\.q), scales = tokens.flatMap(\.scales)
+    unsafe x.withUnsafeBufferPointer { x in
+      unsafe q.withUnsafeBufferPointer { q in
+        unsafe scales.withUnsafeBufferPointer { scales in
+          let views = unsafe tokens.indices.map { token in
+            unsafe duet_activations(
+              x: x.baseAddress.map { unsafe $0 + token * n },
+              q: q.baseAddress.map { unsafe $0 + token * n },
+              scales: scales.baseAddress.map { unsafe $0 + token * (n / 32) })
           }
+          unsafe body(views, &out)
         }
       }
     }

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 """Duet's speed and memory beside llama.cpp's, in alternating runs on one machine.
 
-usage: compare.py MODEL.gguf --llama DIR [--duet BINARY] [--runs 5] [--prefill 512] [--decode 128]
-                  [--depth 0] [--threads 2] [--json OUT.json]
+usage: compare.py MODEL.gguf... --llama DIR [--duet BINARY] [--runs 5] [--prefill 512] [--decode 128]
+                  [--depth 0] [--threads 2] [--flash 0] [--measures prefill,decode] [--json OUT.json]
 
 DIR holds llama-bench and llama-completion. Each round runs one after the other, so that a busy spell
 of the machine meets both; the ratio is the median of the rounds' ratios. Standard library only.
 Memory is the peak of RssAnon over the run, which leaves out the mapped file, at the same context for
-both. Start-up is the wall time of a process that answers two letters with one token; llama.cpp's
-warm-up run is left out of that.
+both. Start-up is the wall time of a process that answers a prompt of some twenty tokens with one
+token; llama.cpp's warm-up run is left out of that.
 """
 
 import argparse
@@ -20,6 +20,8 @@ import sys
 import threading
 import time
 from pathlib import Path
+
+PROMPT = "What is the name of the longest river that flows through the north of Italy, and where does it end?"
 
 # measure -> (unit, whether more is better)
 MEASURES = {
@@ -68,40 +70,42 @@ def wall_time(command):
     return time.monotonic() - start
 
 
-def llama_round(arguments):
+def llama_round(arguments, model):
     folder = Path(arguments.llama)
-    output, peak = watched([
-        str(folder / "llama-bench"), "-m", arguments.model, "-t", str(arguments.threads), "-r", "1",
-        "-p", str(arguments.prefill), "-n", str(arguments.decode), "-d", str(arguments.depth), "-o", "json"])
+    command = [str(folder / "llama-bench"), "-m", model, "-t", str(arguments.threads), "-r", "1",
+               "-p", str(arguments.prefill), "-n", str(arguments.decode), "-d", str(arguments.depth), "-o", "json"]
+    if arguments.flash:
+        command += ["-fa", arguments.flash]
+    output, peak = watched(command)
     rows = json.loads(output)
-    start_up = wall_time([
-        str(folder / "llama-completion"), "-m", arguments.model, "-t", str(arguments.threads),
-        "-no-cnv", "--no-warmup", "-c", "512", "-n", "1", "-p", "Hi"])
-    return {
-        "prefill": next(row["avg_ts"] for row in rows if row["n_prompt"]),
-        "decode": next(row["avg_ts"] for row in rows if row["n_gen"]),
-        "memory": peak / 1e6,
-        "start_up": start_up,
-    }
+    measured = {"memory": peak / 1e6}
+    measured |= {"prefill": row["avg_ts"] for row in rows if row["n_prompt"]}
+    measured |= {"decode": row["avg_ts"] for row in rows if row["n_gen"]}
+    if "start_up" in arguments.measures:
+        measured["start_up"] = wall_time([
+            str(folder / "llama-completion"), "-m", model, "-t", str(arguments.threads),
+            "-no-cnv", "--no-warmup", "-c", "512", "-n", "1", "-p", PROMPT])
+    return measured
 
 
-def duet_round(arguments):
+def duet_round(arguments, model):
     output, peak = watched([
-        arguments.duet, "bench", "--model", arguments.model, "--threads", str(arguments.threads),
+        arguments.duet, "bench", "--model", model, "--threads", str(arguments.threads),
         "--prefill", str(arguments.prefill), "--decode", str(arguments.decode),
-        "--depth", str(arguments.depth), "--json"])
-    result = json.loads(output)
-    rows = result if isinstance(result, list) else result.get("rows", [result])
-    start_up = wall_time([arguments.duet, "chat", "--model", arguments.model, "--threads",
-                          str(arguments.threads), "--max-tokens", "1", "Hi"])
+        "--depth", str(arguments.depth), "--repetitions", "1", "--json"])
+    row = json.loads(output)["rows"][0]
     measured = {
-        "prefill": next(row["prefill_tokens_per_s"] for row in rows if row.get("prefill_tokens_per_s")),
-        "decode": next(row["decode_tokens_per_s"] for row in rows if row.get("decode_tokens_per_s")),
+        "prefill": row["prefill_tokens_per_s"],
+        "decode": row["decode_tokens_per_s"],
         "memory": peak / 1e6,
-        "start_up": start_up,
+        "bandwidth_fraction": row["bandwidth_fraction"],
+        "read_rate": row["read_gb_per_s"],
     }
-    fractions = [row["bandwidth_fraction"] for row in rows if row.get("bandwidth_fraction")]
-    return measured | ({"bandwidth_fraction": fractions[0]} if fractions else {})
+    if "start_up" in arguments.measures:
+        measured["start_up"] = wall_time([
+            arguments.duet, "chat", "--model", model, "--threads", str(arguments.threads),
+            "--max-tokens", "1", PROMPT])
+    return {name: value for name, value in measured.items() if value is not None}
 
 
 def spread(values):
@@ -117,27 +121,25 @@ def cell(values):
     return f"{middle:.4g} ({low:.4g} to {high:.4g})"
 
 
-def show(arguments, rounds):
-    print(f"{Path(arguments.model).name}, {arguments.threads} threads, prefill {arguments.prefill}, decode "
-          f"{arguments.decode}, depth {arguments.depth}; median (quartiles) of {arguments.runs} rounds\n")
-    systems = [name for name in ("duet", "llama.cpp") if rounds[name]]
-    print("| measure | " + " | ".join(systems) + (" | duet / llama.cpp |" if len(systems) > 1 else " |"))
-    print("|---|" + "---|" * (len(systems) + (len(systems) > 1)))
-    for measure, (unit, more) in MEASURES.items():
-        columns = [[row[measure] for row in rounds[name]] for name in systems]
-        cells = [cell(values) for values in columns]
-        if len(columns) > 1:
-            cells.append(cell([own / peer for own, peer in zip(*columns)]))
-        better = "more" if more else "less"
-        print(f"| {measure}, {unit} ({better} is better) | " + " | ".join(cells) + " |")
+def show(arguments, model, rounds):
+    """The model's rows of the table."""
+    for measure in arguments.measures:
+        columns = [[row[measure] for row in rounds[name] if measure in row] for name in ("duet", "llama.cpp")]
+        if not columns[1]:
+            continue
+        cells = [cell(values) if values else "-" for values in columns]
+        cells.append(cell([own / peer for own, peer in zip(*columns)]) if columns[0] else "-")
+        print(f"| {Path(model).stem} | {measure}, {MEASURES[measure][0]} | " + " | ".join(cells) + " |", flush=True)
     fractions = [row["bandwidth_fraction"] for row in rounds["duet"] if "bandwidth_fraction" in row]
-    if fractions:
-        print(f"\nDuet's decode reads at {cell(fractions)} of the rate of the mapped file.")
+    if fractions and "decode" in arguments.measures:
+        rates = [row["read_rate"] for row in rounds["duet"]]
+        print(f"| | decode reads, of the mapped file's {statistics.median(rates):.1f} GB/s | {cell(fractions)} | | |",
+              flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model")
+    parser.add_argument("models", nargs="+", metavar="model")
     parser.add_argument("--llama", required=True, help="folder of llama-bench and llama-completion")
     parser.add_argument("--duet", help="the duet binary; without it llama.cpp alone is measured")
     parser.add_argument("--runs", type=int, default=5)
@@ -145,19 +147,32 @@ def main():
     parser.add_argument("--decode", type=int, default=128)
     parser.add_argument("--depth", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--flash", choices=["0", "1"], help="llama.cpp's flash attention; its own choice by default")
+    parser.add_argument("--measures", default=",".join(MEASURES), help="which, parted by commas (default: %(default)s)")
     parser.add_argument("--json", help="also write every round's figures here")
     arguments = parser.parse_args()
+    arguments.measures = arguments.measures.split(",")
+    unknown = [name for name in arguments.measures if name not in MEASURES]
+    if unknown:
+        parser.error(f"no measure is called {unknown[0]}; there are {', '.join(MEASURES)}")
     load = os.getloadavg()[0]
     if load > 0.5:
         print(f"compare.py: the load is {load:.1f}; figures of a busy machine say little", file=sys.stderr)
-    rounds = {"duet": [], "llama.cpp": []}
-    for _ in range(arguments.runs):
-        if arguments.duet:
-            rounds["duet"].append(duet_round(arguments))
-        rounds["llama.cpp"].append(llama_round(arguments))
-    show(arguments, rounds)
+    print(f"{arguments.threads} threads, prefill {arguments.prefill}, decode {arguments.decode}, depth "
+          f"{arguments.depth}; median (quartiles) of {arguments.runs} rounds\n")
+    print("| model | measure | Duet | llama.cpp | ratio |\n|---|---|---|---|---|")
+    written = {}
+    for model in arguments.models:
+        rounds = {"duet": [], "llama.cpp": []}
+        for _ in range(arguments.runs):
+            if arguments.duet:
+                rounds["duet"].append(duet_round(arguments, model))
+            rounds["llama.cpp"].append(llama_round(arguments, model))
+        show(arguments, model, rounds)
+        written[model] = rounds
     if arguments.json:
-        Path(arguments.json).write_text(json.dumps({"settings": vars(arguments), "load": load, "rounds": rounds}, indent=2) + "\n")
+        settings = {name: value for name, value in vars(arguments).items() if name != "models"}
+        Path(arguments.json).write_text(json.dumps({"settings": settings, "load": load, "rounds": written}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

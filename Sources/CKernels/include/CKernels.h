@@ -78,6 +78,12 @@ typedef void (*duet_unpack)(const void *row, size_t run, duet_run *out);
 typedef void (*duet_dot_rows)(const void *weights, size_t row_bytes, size_t rows, size_t n,
                               const duet_activations *a, float *out);
 
+// The same for several vectors at once: out[c * out_stride + r] = row r . a[c] for c < columns. Bit for
+// bit what duet_dot_rows gives for each vector alone, and weights are unpacked fewer times.
+typedef void (*duet_dot_columns)(const void *weights, size_t row_bytes, size_t rows, size_t n,
+                                 const duet_activations *a, size_t columns, float *out,
+                                 size_t out_stride);
+
 // Unpacks `rows` rows (at most panel_rows; the rest is zero) into a panel, for many tokens.
 typedef void (*duet_pack)(const void *weights, size_t row_bytes, size_t rows, size_t n, void *panel);
 // out[t * out_stride + r] = row r of the panel . a[t], for t < tokens and r < rows.
@@ -127,6 +133,7 @@ typedef struct {
     size_t panel_rows;
     duet_dequantize dequantize[DUET_TYPE_COUNT];
     duet_dot_rows dot[DUET_TYPE_COUNT];      // int8 activations; float ones for float weights
+    duet_dot_columns dot_columns[DUET_TYPE_COUNT];
     duet_dot_rows dot_f32[DUET_TYPE_COUNT];  // float activations for every type: the reference
     duet_pack pack[DUET_TYPE_COUNT];
     duet_multiply multiply[DUET_TYPE_COUNT];
@@ -191,6 +198,11 @@ static inline void duet_run_dot(const duet_operations *o, bool in_float, int typ
                                 size_t row_bytes, size_t rows, size_t n, const duet_activations *a,
                                 float *out) {
     (in_float ? o->dot_f32 : o->dot)[type](weights, row_bytes, rows, n, a, out);
+}
+static inline void duet_run_dot_columns(const duet_operations *o, int type, const void *weights,
+                                        size_t row_bytes, size_t rows, size_t n, const duet_activations *a,
+                                        size_t columns, float *out, size_t out_stride) {
+    o->dot_columns[type](weights, row_bytes, rows, n, a, columns, out, out_stride);
 }
 static inline void duet_run_pack(const duet_operations *o, int type, const void *weights,
                                  size_t row_bytes, size_t rows, size_t n, void *panel) {

@@ -96,11 +96,12 @@ extension Decoder {
       let (token, segment) = work[chunk / heads]
       attendSegment(rows[token], token, layer, head: chunk % heads, segment, state: chunk)
     }
-    var first = 0
-    for token in rows.indices {
-      let count = segments(rows[token], layer).count
-      for head in 0..<heads { combine(token, head, first: first * heads + head, count: count, every: heads) }
-      first += count
+    let counts = rows.indices.map { segments(rows[$0], layer).count }
+    forEachToken(rows.count) { [self] token in
+      let first = counts[..<token].reduce(0, +)
+      for head in 0..<heads {
+        combine(token, head, first: first * heads + head, count: counts[token], every: heads)
+      }
       if precision == .int8 { space.attended.quantize(token, operations) }
     }
   }

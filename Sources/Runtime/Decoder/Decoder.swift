@@ -143,10 +143,11 @@ package final class Decoder {
     }
   }
 
-  /// Adds a bias, where there is one, to a token's part of a product.
-  func add(_ bias: FloatBuffer?, to product: FloatBuffer, _ token: Int) {
+  /// Adds a bias, where there is one, to a token's row of a product, or to a part of it.
+  func add(_ bias: FloatBuffer?, to product: FloatBuffer, _ token: Int, _ part: Range<Int>? = nil) {
     guard let bias else { return }
-    operations.add(bias, 0..<bias.count, to: product, at: token * bias.count)
+    let part = part ?? 0..<bias.count
+    operations.add(bias, part, to: product, at: token * bias.count + part.lowerBound)
   }
 
   /// Adds `result` to the hidden states, normalised first where the family does so.
@@ -170,16 +171,22 @@ package final class Decoder {
     normalize(tokens, layer.feedForwardNorm)
     multiply(
       [(layer.gate, space.gate), (layer.up, space.up)], by: space.normed, tokens: tokens,
-      changes: changes(index, .gates))
-    forEachToken(tokens) { [self] token in
-      add(layer.biases.gate, to: space.gate, token)
-      add(layer.biases.up, to: space.up, token)
-      operations.gate(
-        config.activation, space.gate, up: space.up, out: space.inner.values, space.inner.range(token))
-      if precision == .int8 { space.inner.quantize(token, operations) }
-    }
+      changes: changes(index, .gates)
+    ) { [self] rows in activate(rows, tokens, layer.biases) }
     multiply([(layer.down, space.result)], by: space.inner, tokens: tokens, changes: changes(index, .down))
     addResult(tokens, bias: layer.biases.down, norm: layer.feedForwardResultNorm)
+  }
+
+  /// inner = activation(gate) * up, in a part of every token.
+  private func activate(_ part: Range<Int>, _ tokens: Int, _ biases: DecoderWeights.Biases) {
+    let width = config.feedForwardLength
+    for token in 0..<tokens {
+      add(biases.gate, to: space.gate, token, part)
+      add(biases.up, to: space.up, token, part)
+      let range = token * width + part.lowerBound..<token * width + part.upperBound
+      operations.gate(config.activation, space.gate, up: space.up, out: space.inner.values, range)
+      if precision == .int8 { space.inner.quantize(token, part, operations) }
+    }
   }
 
   private func wanted(_ steps: [DecoderStep]) -> [Int] {

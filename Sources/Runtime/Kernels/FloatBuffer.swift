@@ -94,11 +94,18 @@ import CKernels
   /// Makes the int8 form of one token. Widths that are no multiple of 32 have none, and no
   /// quantized weights either.
   package func quantize(_ token: Int, _ operations: Operations) {
-    precondition(token >= 0 && token < capacity, "token outside of the batch")
-    guard width % Int(DUET_RUN) == 0 else { return }
-    let runs = width / Int(DUET_RUN)
+    quantize(token, 0..<width, operations)
+  }
+
+  /// The same for a part of a token: whole runs of 32.
+  package func quantize(_ token: Int, _ part: Range<Int>, _ operations: Operations) {
+    let run = Int(DUET_RUN)
+    guard width % run == 0 else { return }
+    precondition(token >= 0 && token < capacity && part.upperBound <= width, "outside of the batch")
+    precondition(part.lowerBound % run == 0 && part.upperBound % run == 0, "a part that cuts runs")
+    let start = token * width + part.lowerBound
     unsafe operations.table.pointee.quantize(
-      values.pointer(range(token)), width, quantized + token * width, scales + token * runs)
+      values.pointer(start..<start + part.count), part.count, quantized + start, scales + start / run)
   }
 
   /// The kernels' view of `tokens`; valid while the object lives.

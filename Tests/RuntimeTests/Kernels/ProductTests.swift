@@ -98,6 +98,26 @@ import Testing
     }
   }
 
+  @Test(arguments: Kernels.all, types)
+  func `several columns are bit for bit what each is alone`(_ kernels: Kernels, _ type: TensorType) {
+    var random = SplitMix(seed: UInt64(type.rawValue) + 200)
+    // The longest is more than a kernel multiplies at a time, and no whole number of its steps.
+    for n in RandomWeights.columns(type) + [type.blockLength == 256 ? 8_448 : 8_288] {
+      let rows = n > 8_000 ? 3 : 37, stride = rows + 2
+      let weights = RandomWeights.rows(rows, of: n, type, &random)
+      let tokens = (0..<16).map { _ in kernels.quantize(randomFloats(n, &random)) }
+      let alone = tokens.map { kernels.dot(type, weights, rows: rows, $0) }
+      for count in [1, 2, 3, 4, 5, 7, 8, 11, 16] {
+        let out = kernels.dotColumns(type, weights, rows: rows, Array(tokens.prefix(count)), stride: stride)
+        for token in 0..<count {
+          let start = token * stride
+          #expect(identical(alone[token], Array(out[start..<start + rows])), "n \(n), \(token) of \(count)")
+          #expect(out[(start + rows)..<(start + stride)].allSatisfy { $0.isNaN }, "writes beyond")
+        }
+      }
+    }
+  }
+
   @Test(arguments: Kernels.all, types.filter(\.isQuantized))
   func `the largest weights times the largest activations do not overflow`(
     _ kernels: Kernels, _ type: TensorType
@@ -110,7 +130,9 @@ import Testing
         let a = kernels.quantize([Float](repeating: sign, count: n))
         let expected = try exact(type, block, a, inFloat: false)
         let dot = kernels.dot(type, block, rows: 1, a)
-        let panel = kernels.multiply(type, block, rows: 1, [a, a, a, a, a], stride: 1)
+        let panel =
+          kernels.multiply(type, block, rows: 1, [a, a, a, a, a], stride: 1)
+          + kernels.dotColumns(type, block, rows: 1, [a, a, a, a, a], stride: 1)
         for value in dot + panel {
           #expect(
             abs(Double(value) - expected.value) <= Self.bound * expected.magnitude, "pattern \(pattern)")
