@@ -66,6 +66,8 @@ struct PerplexityCommand: AsyncParsableCommand {
   private func measure(_ model: Model, _ ids: [Int32], _ beginning: Int32?) async throws -> Perplexity {
     var options = engine.options
     options.activations = activations
+    // Some models rotate by the length of the context.
+    options.contextLength = min(window + 1, model.config.contextLength)
     let tuning = try adapter.open(for: model, isExact: activations == .float32)
     let engine = Engine(model, options)
     let bar = Progress("reading", unit: "tokens")

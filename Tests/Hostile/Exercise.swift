@@ -50,13 +50,13 @@ func exerciseAdapter(path: String, of model: Model) -> Outcome {
 }
 
 /// The name of the error's case, after its description was made.
-private func refused(_ error: some Error & CustomStringConvertible) -> Outcome {
+func refused(_ error: some Error & CustomStringConvertible) -> Outcome {
   precondition(!error.description.isEmpty)
   return .refused(Mirror(reflecting: error).children.first?.label ?? "refused")
 }
 
 /// Writes a prompt, and decodes its last token and a few more at once.
-private func run(_ model: Model) {
+func run(_ model: Model) {
   var conversation = Conversation(system: "Be brief.")
   conversation.turns = [ChatMessage(role: .user, content: "The <|end|> of it?")]
   _ = try? conversation.prompt(model)

@@ -1,14 +1,14 @@
 import ArgumentParser
 import Foundation
 
-/// Opens many damaged and lying model files or pictures and checks that each is refused or accepted, in time
-/// and within bounds of memory, and that none brings the process down.
+/// Opens many damaged and lying models, adapters, checkpoints and pictures and checks that each is refused or
+/// accepted, in time and within bounds of memory, and that none brings the process down.
 @main
 struct Hostile: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "duet-hostile",
     abstract:
-      "Opens mutants of a model file or of pictures; exits 1 if one traps, hangs or takes too much memory.")
+      "Opens mutants of a model or of other files; exits 1 if one traps, hangs or takes too much memory.")
 
   @Argument(help: "A sound GGUF file to make mutants of; a tiny model is made where none is given.")
   var model: String?
@@ -18,6 +18,9 @@ struct Hostile: ParsableCommand {
 
   @Flag(help: "Make mutants of an adapter of the tiny model, in place of a model.")
   var adapter = false
+
+  @Flag(help: "Make mutants of tiny checkpoint folders, in place of a model.")
+  var checkpoints = false
 
   @Option(help: "How many mutants.")
   var count = 10_000
@@ -63,12 +66,14 @@ struct Hostile: ParsableCommand {
   private func source() throws -> any MutantSource {
     if adapter { return try AdapterMutator(seed: seed) }
     if let images { return try ImageMutator(folder: images, seed: seed) }
+    if checkpoints { return CheckpointMutator(seed: seed) }
     let bytes = try model.map { [UInt8](try Data(contentsOf: URL(filePath: $0))) } ?? SeedModel.bytes()
     return try Mutator(model: bytes, seed: seed)
   }
 
   private var workerArguments: [String] {
-    (model.map { [$0] } ?? []) + (images.map { ["--images", $0] } ?? []) + (adapter ? ["--adapter"] : []) + [
+    (model.map { [$0] } ?? []) + (images.map { ["--images", $0] } ?? []) + (adapter ? ["--adapter"] : [])
+      + (checkpoints ? ["--checkpoints"] : []) + [
       "--seed", "\(seed)", "--time-limit", "\(timeLimit)",
     ]
   }

@@ -12,7 +12,7 @@ import numpy
 
 
 class Peer:
-    def __init__(self, path, threads=2, context=512, vocabulary_only=False, adapter=None):
+    def __init__(self, path, threads=2, context=512, vocabulary_only=False, adapter=None, exact=False):
         llama_cpp.llama_backend_init()
         self.silence = llama_cpp.llama_log_callback(lambda *_: None)
         llama_cpp.llama_log_set(self.silence, ctypes.c_void_p(0))
@@ -24,7 +24,7 @@ class Peer:
         self.vocabulary = llama_cpp.llama_model_get_vocab(self.model)
         self.size = llama_cpp.llama_vocab_n_tokens(self.vocabulary)
         if not vocabulary_only:
-            self.context = self.open(threads, context)
+            self.context = self.open(threads, context, exact)
         if adapter:
             self.adapt(adapter)
 
@@ -37,9 +37,12 @@ class Peer:
         if llama_cpp.llama_set_adapters_lora(self.context, adapters, 1, scales) != 0:
             raise SystemExit(f"llama.cpp could not apply {path}")
 
-    def open(self, threads, context):
+    def open(self, threads, context, exact):
         parameters = llama_cpp.llama_context_default_params()
         parameters.n_ctx = parameters.n_batch = context
+        if exact:  # a cache in single precision, which flash attention does not take
+            parameters.type_k = parameters.type_v = llama_cpp.GGML_TYPE_F32
+            parameters.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
         parameters.n_threads = parameters.n_threads_batch = threads
         return llama_cpp.llama_init_from_model(self.model, parameters)
 

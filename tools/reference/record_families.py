@@ -7,8 +7,7 @@ asserts what makes the cases hard: attention is peaked (mean entropy below half 
 and soft-caps matter, and sequences are longer than two windows, or than the original context.
 Everything in fp32 with eager attention. Versions: see requirements.txt beside this file.
 
-usage: record_families.py [--output DIR] [--save DIR] [--case NAME]
-    --save also writes each case as a checkpoint folder, for other programs
+usage: record_families.py [--output DIR] [--case NAME]
 """
 
 import argparse
@@ -185,7 +184,7 @@ def check(case, model, tokens, logits):
     print(f"{case}: {', '.join(report)}")
 
 
-def record(case, output, save):
+def record(case, output):
     model, recipe = make(case)
     tokens = tokens_of(case)
     logits = logits_of(model, tokens)
@@ -198,21 +197,18 @@ def record(case, output, save):
         "tied": bool(model.config.tie_word_embeddings), "tokens": tokens, "positions": positions,
         "logits": [[float(f"{value:.8g}") for value in logits[position]] for position in positions]}
     (output / f"{case}.json").write_text(json.dumps(record, separators=(",", ":")) + "\n")
-    if save:
-        model.save_pretrained(save / case)
 
 
 def main():
     root = pathlib.Path(__file__).resolve().parents[2]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=pathlib.Path, default=root / "Tests/RuntimeTests/Fixtures/families")
-    parser.add_argument("--save", type=pathlib.Path)
     parser.add_argument("--case", choices=CASES)
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     for case in [arguments.case] if arguments.case else CASES:
-        record(case, arguments.output, arguments.save)
+        record(case, arguments.output)
 
 
 if __name__ == "__main__":

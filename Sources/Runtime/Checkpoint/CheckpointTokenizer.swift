@@ -52,7 +52,7 @@ struct CheckpointTokenizer {
       pairs.set("tokenizer.ggml.pre", "default")
       tokens.markPieces(unknown: unknownToken(model, settings))
       tokens.set(&pairs)
-      pairs.set("tokenizer.ggml.scores", .array(GGUFArray(floats: try tokens.unigramScores(model))))
+      pairs.set("tokenizer.ggml.scores", .array(GGUFArray(floats: tokens.unigramScores(model))))
       pairs.set("tokenizer.ggml.add_space_prefix", addsSpacePrefix(root))
     }
     special.set(&pairs, tokenCount: tokens.count)
@@ -122,26 +122,23 @@ struct TokenList {
   var count: Int { texts.count }
 
   init(_ tokenizer: CheckpointTokenizer, _ root: JSONValue, _ model: JSONValue) throws(CheckpointError) {
-    let size = max(
-      tokenizer.vocabularySize, try tokenizer.config.integer("vocab_size", in: 0...Vocabulary.mostTokens) ?? 0
-    )
+    let size = tokenizer.vocabularySize
     guard size > 0, size <= Vocabulary.mostTokens else {
       throw tokenizer.invalid(
-        "the vocabulary", "has \(size) tokens, where 1 to \(Vocabulary.mostTokens) are allowed")
+        "the vocabulary", "has \(size) embeddings, where 1 to \(Vocabulary.mostTokens) are allowed")
     }
     texts = [[UInt8]?](repeating: nil, count: size)
     kinds = [TokenKind](repeating: .unused, count: size)
     guard let vocabulary = model["vocab"] else { throw tokenizer.invalid("model", "has no vocab") }
-    if vocabulary.isArray {
-      for (index, piece) in vocabulary.elements.enumerated() {
-        try set(index, piece.elements.first?.bytes, .normal, tokenizer)
-      }
-    } else {
-      try vocabulary.forEachMember { (text, number) throws(CheckpointError) in
-        try set(number.integer, text, .normal, tokenizer)
-      }
+    var index = 0
+    try vocabulary.forEachElement { (piece) throws(CheckpointError) in
+      try set(index, piece.elements.first?.bytes, .normal, tokenizer)
+      index += 1
     }
-    for token in root["added_tokens"]?.elements ?? [] { try add(token, tokenizer) }
+    try vocabulary.forEachMember { (text, number) throws(CheckpointError) in
+      try set(number.integer, text, .normal, tokenizer)
+    }
+    try root["added_tokens"]?.forEachElement { (token) throws(CheckpointError) in try add(token, tokenizer) }
   }
 
   private mutating func set(
@@ -212,24 +209,29 @@ struct TokenList {
   /// Scores that make merging by score do what the list of merges says: the first piece that the list
   /// makes has the highest. Files of SentencePiece number their scores so.
   func scores(merges: [String]) -> [Float] {
-    var order: [String: Int] = [:]
+    // Bytes, for hashing n combining marks as text takes n² steps.
+    var order: [[UInt8]: Int] = [:]
     for merge in merges {
-      let whole = merge.split(separator: " ", maxSplits: 1).joined()
+      let bytes = Array(merge.utf8)
+      guard let space = bytes.firstIndex(of: 0x20) else { continue }
+      let whole = Array(bytes[..<space] + bytes[(space + 1)...])
       if order[whole] == nil { order[whole] = order.count }
     }
     return texts.enumerated().map { index, text in
       guard let text else { return -10_000 }
       if added.contains(index) { return -1_000 }
       guard kinds[index] == .normal else { return 0 }
-      return -Float(order[String(decoding: text, as: UTF8.self)] ?? order.count + index)
+      return -Float(order[text] ?? order.count + index)
     }
   }
 
   /// Logarithms of probabilities, as the file states them.
-  func unigramScores(_ model: JSONValue) throws(CheckpointError) -> [Float] {
+  func unigramScores(_ model: JSONValue) -> [Float] {
     var scores = [Float](repeating: -1_000, count: count)
-    for (index, piece) in (model["vocab"]?.elements ?? []).enumerated() where index < count {
-      scores[index] = Float(piece.elements.last?.number ?? 0)
+    var index = 0
+    model["vocab"]?.forEachElement { piece in
+      if index < count { scores[index] = Float(piece.elements.last?.number ?? 0) }
+      index += 1
     }
     return scores
   }

@@ -81,11 +81,13 @@ struct SpecialTokenKeys {
     for name in Self.names {
       if let flag = settings.value("add_\(name)_token")?.bool { setAdds(name, flag, replaces: false) }
     }
-    let added = root["added_tokens"]?.elements ?? []
+    var added: [[UInt8]: Int] = [:]
+    root["added_tokens"]?.forEachElement { token in
+      guard let text = token["content"]?.bytes, let number = token["id"]?.integer else { return }
+      if added[text] == nil { added[text] = number }
+    }
     for name in Self.names + ["eot", "eom"] {
-      guard let text = texts[name] else { continue }
-      let token = added.first { $0["content"]?.string == text }
-      setNumber(name, token?["id"]?.integer)
+      if let text = texts[name] { setNumber(name, added[Array(text.utf8)]) }
     }
     for name in Self.names { setNumber(name, config.value("\(name)_token_id")?.integer) }
   }

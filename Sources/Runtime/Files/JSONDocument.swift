@@ -61,6 +61,7 @@ struct JSONDocument: Sendable {
 
 /// What is wrong with a JSON text.
 public struct JSONError: Error, Equatable, CustomStringConvertible {
+  /// The kinds of problems.
   public enum Problem: String, Sendable {
     case malformed = "is no JSON"
     case tooDeep = "nests more than 64 levels of arrays and objects"

@@ -81,8 +81,9 @@ struct JSONValue: Sendable {
     }
   }
 
-  /// The elements of an array; none of another value. O(n).
+  /// The elements of a short array; none of another value, or of an array of over 4,096.
   var elements: [JSONValue] {
+    guard isArray, count <= 4_096 else { return [] }
     var elements: [JSONValue] = []
     forEachElement { elements.append($0) }
     return elements
