@@ -142,6 +142,23 @@ static void rms_norm(const float *x, const float *weight, size_t n, float epsilo
     for (size_t i = 0; i < n; i++) out[i] = x[i] * factor * weight[i];
 }
 
+static void layer_norm(const float *x, const float *weight, const float *bias, size_t n, float epsilon,
+                       float *out) {
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < n; i++) sum += x[i];
+    double mean = sum / (double)n;
+    for (size_t i = 0; i < n; i++) squares += (x[i] - mean) * (x[i] - mean);
+    double factor = 1 / sqrt(squares / (double)n + epsilon);
+    for (size_t i = 0; i < n; i++) out[i] = (float)((x[i] - mean) * factor) * weight[i] + bias[i];
+}
+
+static void gelu_bias(const float *bias, size_t n, float *x) {
+    for (size_t i = 0; i < n; i++) {
+        float v = x[i] + bias[i];
+        x[i] = 0.5f * v * (1 + erff(v * 0.707106781f));
+    }
+}
+
 static void rotate(float *x, size_t n, const float *cosines, const float *sines, bool split) {
     size_t apart = split ? n / 2 : 1, step = split ? 1 : 2;
     for (size_t i = 0; i < n / 2; i++) {
@@ -309,6 +326,8 @@ void duet_generic_fill(duet_operations *table) {
         DUET_FOR_FLOAT_TYPES(FLOAT_ENTRY)
         .quantize = quantize,
         .rms_norm = rms_norm,
+        .layer_norm = layer_norm,
+        .gelu_bias = gelu_bias,
         .rotate = rotate,
         .add = add,
         .silu_multiply = silu_multiply,
