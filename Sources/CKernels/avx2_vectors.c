@@ -83,24 +83,6 @@ static void rms_norm(const float *x, const float *weight, size_t n, float epsilo
     }
 }
 
-static void layer_norm(const float *x, const float *weight, const float *bias, size_t n, float epsilon,
-                       float *out) {
-    __m256 sums = _mm256_setzero_ps(), squares = sums;
-    for (size_t i = 0; i < n; i += 8) sums = _mm256_add_ps(sums, load_some(x + i, n - i));
-    __m256 mean = _mm256_set1_ps(duet_sum8(sums) / (float)n);
-    for (size_t i = 0; i < n; i += 8) {
-        // The lanes past the end would count as -mean.
-        __m256 lanes = n - i >= 8 ? mean : _mm256_and_ps(mean, _mm256_castsi256_ps(tail_mask(n - i)));
-        __m256 d = _mm256_sub_ps(load_some(x + i, n - i), lanes);
-        squares = _mm256_fmadd_ps(d, d, squares);
-    }
-    __m256 factor = _mm256_set1_ps(1 / sqrtf(duet_sum8(squares) / (float)n + epsilon));
-    for (size_t i = 0; i < n; i += 8) {
-        __m256 d = _mm256_mul_ps(_mm256_sub_ps(load_some(x + i, n - i), mean), factor);
-        store_some(out + i, n - i, _mm256_fmadd_ps(d, load_some(weight + i, n - i), load_some(bias + i, n - i)));
-    }
-}
-
 // erf(x) to 2e-7: 1 - (a1 t + ... + a5 t^5) exp(-x^2) with t = 1 / (1 + p |x|) (Abramowitz and
 // Stegun, 1964, 7.1.26).
 static inline __m256 erf8(__m256 x) {
@@ -197,7 +179,6 @@ static size_t argmax(const float *x, size_t n) {
 void duet_avx2_fill_vectors(duet_operations *table) {
     table->quantize = quantize;
     table->rms_norm = rms_norm;
-    table->layer_norm = layer_norm;
     table->gelu_bias = gelu_bias;
     table->rotate = rotate;
     table->add = add;

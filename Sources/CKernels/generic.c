@@ -142,16 +142,6 @@ static void rms_norm(const float *x, const float *weight, size_t n, float epsilo
     for (size_t i = 0; i < n; i++) out[i] = x[i] * factor * weight[i];
 }
 
-static void layer_norm(const float *x, const float *weight, const float *bias, size_t n, float epsilon,
-                       float *out) {
-    double sum = 0, squares = 0;
-    for (size_t i = 0; i < n; i++) sum += x[i];
-    double mean = sum / (double)n;
-    for (size_t i = 0; i < n; i++) squares += (x[i] - mean) * (x[i] - mean);
-    double factor = 1 / sqrt(squares / (double)n + epsilon);
-    for (size_t i = 0; i < n; i++) out[i] = (float)((x[i] - mean) * factor) * weight[i] + bias[i];
-}
-
 static void gelu_bias(const float *bias, size_t n, float *x) {
     for (size_t i = 0; i < n; i++) {
         float v = x[i] + bias[i];
@@ -326,7 +316,6 @@ void duet_generic_fill(duet_operations *table) {
         DUET_FOR_FLOAT_TYPES(FLOAT_ENTRY)
         .quantize = quantize,
         .rms_norm = rms_norm,
-        .layer_norm = layer_norm,
         .gelu_bias = gelu_bias,
         .rotate = rotate,
         .add = add,

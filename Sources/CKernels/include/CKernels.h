@@ -144,9 +144,6 @@ typedef struct {
     void (*silu_multiply)(const float *gate, const float *up, size_t n, float *out);
     // out = gelu(gate) * up, in the tanh form of arXiv 1606.08415.
     void (*gelu_multiply)(const float *gate, const float *up, size_t n, float *out);
-    // out = (x - mean(x)) / sqrt(variance(x) + epsilon) * weight + bias; x may be out.
-    void (*layer_norm)(const float *x, const float *weight, const float *bias, size_t n, float epsilon,
-                       float *out);
     // x = gelu(x + bias), in the exact form with erf (arXiv 1606.08415).
     void (*gelu_bias)(const float *bias, size_t n, float *x);
     // Writes the key and the value of token `slot` of a page for one head, in the cache's type.
