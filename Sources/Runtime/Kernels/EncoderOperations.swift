@@ -7,10 +7,7 @@ extension Operations {
   func normalizeLayer(
     _ x: FloatBuffer, _ range: Range<Int>, _ norm: LayerNorm, out: FloatBuffer, at offset: Int
   ) {
-    precondition(norm.weight.count == range.count && norm.bias.count == range.count, "norm and vector differ")
-    unsafe table.pointee.layer_norm(
-      x.pointer(range), norm.weight.pointer(0..<range.count), norm.bias.pointer(0..<range.count), range.count,
-      norm.epsilon, out.pointer(offset..<offset + range.count))
+    layerNorm(x, range, weight: norm.weight, bias: norm.bias, epsilon: norm.epsilon, out: out, at: offset)
   }
 
   /// `x = gelu(x + bias)` within `range`.
