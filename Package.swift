@@ -61,18 +61,21 @@ let package = Package(
       name: "DuetVision", dependencies: ["DuetRuntime", "CKernels", "CImageCodecs"], path: "Sources/Vision",
       swiftSettings: strict),
     .target(name: "DuetTerminal", path: "Sources/Terminal", swiftSettings: strict),
+    .target(name: "DuetDownload", path: "Sources/Download", swiftSettings: strict),
     .executableTarget(
       name: "duet",
       dependencies: [
-        "DuetRuntime", "DuetQuantize", "DuetDocuments", "DuetRouter", "DuetTerminal",
+        "DuetRuntime", "DuetQuantize", "DuetDocuments", "DuetRouter", "DuetTerminal", "DuetDownload",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
+      resources: [.embedInCode("Pull/models.tsv"), .embedInCode("Pull/fetch_model.py")],
       swiftSettings: strict
     ),
     .executableTarget(
       name: "duet-hostile",
       dependencies: [
-        "DuetRuntime", "DuetVision", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "DuetRuntime", "DuetDocuments", "DuetVision",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       path: "Tests/Hostile",
       swiftSettings: strict
@@ -86,6 +89,7 @@ let package = Package(
     .testTarget(
       name: "DocumentsTests", dependencies: ["DuetDocuments"],
       resources: [.copy("Fixtures")], swiftSettings: strict),
+    .testTarget(name: "DownloadTests", dependencies: ["DuetDownload"], swiftSettings: strict),
     .testTarget(name: "TerminalTests", dependencies: ["DuetTerminal"], swiftSettings: strict),
     .testTarget(name: "RouterTests", dependencies: ["DuetRouter"], swiftSettings: strict),
     .executableTarget(

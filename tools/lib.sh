@@ -11,7 +11,7 @@ test_models=(smollm2-135m-instruct gemma-3-270m)
 say() { printf 'duet: %s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 
-# Where the model of that name in tools/models.tsv lies once it is fetched.
+# Where the model of that name in Sources/duet/Pull/models.tsv lies once it is fetched.
 model_path() {
   local name file
   while IFS=$'\t' read -r name file _; do
@@ -19,8 +19,8 @@ model_path() {
       printf '%s/%s\n' "$models" "$file"
       return
     fi
-  done <"$root/tools/models.tsv"
-  die "tools/models.tsv lists no model named $1"
+  done <"$root/Sources/duet/Pull/models.tsv"
+  die "Sources/duet/Pull/models.tsv lists no model named $1"
 }
 
 # Runs the rest of the script alone: a second caller waits until the first has ended.

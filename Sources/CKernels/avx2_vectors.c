@@ -83,6 +83,31 @@ static void rms_norm(const float *x, const float *weight, size_t n, float epsilo
     }
 }
 
+// erf(x) to 2e-7: 1 - (a1 t + ... + a5 t^5) exp(-x^2) with t = 1 / (1 + p |x|) (Abramowitz and
+// Stegun, 1964, 7.1.26).
+static inline __m256 erf8(__m256 x) {
+    const __m256 sign = _mm256_set1_ps(-0.0f), one = _mm256_set1_ps(1);
+    __m256 size = _mm256_andnot_ps(sign, x);
+    __m256 t = _mm256_div_ps(one, _mm256_fmadd_ps(size, _mm256_set1_ps(0.3275911f), one));
+    __m256 p = _mm256_set1_ps(1.061405429f);
+    p = _mm256_fmadd_ps(p, t, _mm256_set1_ps(-1.453152027f));
+    p = _mm256_fmadd_ps(p, t, _mm256_set1_ps(1.421413741f));
+    p = _mm256_fmadd_ps(p, t, _mm256_set1_ps(-0.284496736f));
+    p = _mm256_fmadd_ps(p, t, _mm256_set1_ps(0.254829592f));
+    __m256 e = duet_exp8(_mm256_xor_ps(_mm256_mul_ps(size, size), sign));
+    __m256 erf = _mm256_fnmadd_ps(_mm256_mul_ps(p, t), e, one);
+    return _mm256_or_ps(erf, _mm256_and_ps(x, sign));
+}
+
+static void gelu_bias(const float *bias, size_t n, float *x) {
+    const __m256 half = _mm256_set1_ps(0.5f), one = _mm256_set1_ps(1);
+    for (size_t i = 0; i < n; i += 8) {
+        __m256 v = _mm256_add_ps(load_some(x + i, n - i), load_some(bias + i, n - i));
+        __m256 erf = erf8(_mm256_mul_ps(v, _mm256_set1_ps(0.707106781f)));
+        store_some(x + i, n - i, _mm256_mul_ps(_mm256_mul_ps(half, v), _mm256_add_ps(one, erf)));
+    }
+}
+
 static void rotate_split(float *x, size_t half, const float *cosines, const float *sines) {
     for (size_t i = 0; i < half; i += 8) {
         size_t left = half - i;
@@ -154,6 +179,7 @@ static size_t argmax(const float *x, size_t n) {
 void duet_avx2_fill_vectors(duet_operations *table) {
     table->quantize = quantize;
     table->rms_norm = rms_norm;
+    table->gelu_bias = gelu_bias;
     table->rotate = rotate;
     table->add = add;
     table->silu_multiply = silu_multiply;

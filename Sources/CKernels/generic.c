@@ -156,6 +156,13 @@ static void rms_norm(const float *x, const float *weight, size_t n, float epsilo
     for (size_t i = 0; i < n; i++) out[i] = x[i] * factor * weight[i];
 }
 
+static void gelu_bias(const float *bias, size_t n, float *x) {
+    for (size_t i = 0; i < n; i++) {
+        float v = x[i] + bias[i];
+        x[i] = 0.5f * v * (1 + erff(v * 0.707106781f));
+    }
+}
+
 static void rotate(float *x, size_t n, const float *cosines, const float *sines, bool split) {
     size_t apart = split ? n / 2 : 1, step = split ? 1 : 2;
     for (size_t i = 0; i < n / 2; i++) {
@@ -324,6 +331,7 @@ void duet_generic_fill(duet_operations *table) {
         DUET_FOR_FLOAT_TYPES(FLOAT_ENTRY)
         .quantize = quantize,
         .rms_norm = rms_norm,
+        .gelu_bias = gelu_bias,
         .rotate = rotate,
         .add = add,
         .silu_multiply = silu_multiply,

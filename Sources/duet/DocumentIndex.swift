@@ -1,4 +1,6 @@
 import DuetDocuments
+import DuetRouter
+import DuetRuntime
 import DuetTerminal
 import Foundation
 
@@ -29,7 +31,27 @@ struct DocumentIndex {
         "documents: \(report.added) added, \(report.updated) updated, \(report.unchanged) unchanged, "
           + "\(report.removed) removed, \(report.skipped.count) left out")
     }
-    return report.collection
+    return try ranked(report.collection)
+  }
+
+  /// More passages than these take minutes to encode; their collection is ranked by words alone.
+  private static let mostEncoded = 4_000
+
+  /// The collection ranked by meaning too, where a sentence encoder is installed.
+  private func ranked(_ collection: DocumentCollection) throws -> DocumentCollection {
+    guard let path = try? ModelFiles.path(ModelFiles.encoderName),
+      try collection.passageCount() <= Self.mostEncoded
+    else { return collection }
+    let encoder: SentenceEncoder
+    do { encoder = try SentenceEncoder(path: path, kernels: Folders.kernels) } catch {
+      warn("documents are ranked by words alone: \(error)")
+      return collection
+    }
+    let ranked = collection.ranked(by: encoder)
+    let bar = Progress("encoding passages", unit: "passages")
+    try ranked.encodePassages { bar.update($0, of: $1) }
+    bar.clear()
+    return ranked
   }
 
   /// More files than these are counted, so that a folder of pictures does not hide the answer.

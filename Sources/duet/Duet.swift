@@ -18,9 +18,9 @@ struct Duet: AsyncParsableCommand {
       """,
     version: "duet 0.1.0",
     subcommands: [
-      ChatCommand.self, InspectCommand.self, TokenizeCommand.self, PerplexityCommand.self, BenchCommand.self,
-      QuantizeCommand.self, ImatrixCommand.self, CompareCommand.self,
-      HistoryCommand.self, DoctorCommand.self,
+      ChatCommand.self, InspectCommand.self, TokenizeCommand.self, EmbedCommand.self,
+      PerplexityCommand.self, BenchCommand.self, QuantizeCommand.self, ImatrixCommand.self,
+      CompareCommand.self, HistoryCommand.self, PullCommand.self, ModelsCommand.self, DoctorCommand.self,
     ])
 
   static func main() async {

@@ -64,7 +64,7 @@ struct Examination: Encodable {
   }
 
   private static func processor(_ problems: inout [Problem]) -> Processor {
-    let tier = Folders.environment["DUET_CPU"].flatMap { $0.isEmpty ? nil : $0 }
+    let tier = Folders.kernels
     var kernels: String?
     do { kernels = try Operations(tier: tier).name } catch {
       problems.append(Problem(text: "\(error)", isFatal: true))

@@ -23,6 +23,9 @@ enum Folders {
     return data + "/models"
   }
 
+  /// The tier of kernels that DUET_CPU asks for.
+  static var kernels: String? { environment["DUET_CPU"].flatMap { $0.isEmpty ? nil : $0 } }
+
   /// The index of documents.
   static var documents: String { data + "/documents.sqlite" }
   /// The lines that were entered in chats.

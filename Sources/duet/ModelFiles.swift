@@ -3,11 +3,17 @@ import Foundation
 /// The models in the user's folder.
 enum ModelFiles {
   static let defaultName = "SmolLM2-135M-Instruct.Q4_1.gguf"
+  /// The sentence encoder of `duet embed` and of documents.
+  static let encoderName = "all-MiniLM-L6-v2"
 
-  /// File names of models, sorted.
+  /// Names of models, sorted: of GGUF files, and of folders with a checkpoint.
   static var names: [String] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: Folders.models)) ?? []
-    return names.filter { $0.lowercased().hasSuffix(".gguf") }.sorted()
+    return names.filter { name in
+      name.lowercased().hasSuffix(".gguf")
+        || !name.hasPrefix(".")
+          && FileManager.default.fileExists(atPath: "\(Folders.models)/\(name)/config.json")
+    }.sorted()
   }
 
   /// The path of a model given by path or by name: a file name in the models folder, with or without

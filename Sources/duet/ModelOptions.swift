@@ -23,8 +23,7 @@ struct ModelOption: ParsableArguments {
 
   /// Opens the model of this path or name; nil for the default.
   static func open(_ model: String?) throws -> Model {
-    let tier = Folders.environment["DUET_CPU"].flatMap { $0.isEmpty ? nil : $0 }
-    return try Model(path: try ModelFiles.path(model), kernels: tier)
+    try Model(path: try ModelFiles.path(model), kernels: Folders.kernels)
   }
 }
 

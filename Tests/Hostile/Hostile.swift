@@ -18,6 +18,8 @@ struct Hostile: ParsableCommand {
 
   @Flag(help: "Make mutants of an adapter of the tiny model, in place of a model.")
   var adapter = false
+  @Flag(help: "Make mutants of documents, chat templates, vocabularies and a sentence encoder instead.")
+  var texts = false
 
   @Flag(help: "Make mutants of tiny checkpoint folders, in place of a model.")
   var checkpoints = false
@@ -65,6 +67,7 @@ struct Hostile: ParsableCommand {
 
   private func source() throws -> any MutantSource {
     if adapter { return try AdapterMutator(seed: seed) }
+    if texts { return try TextMutator(seed: seed) }
     if let images { return try ImageMutator(folder: images, seed: seed) }
     if checkpoints { return CheckpointMutator(seed: seed) }
     let bytes = try model.map { [UInt8](try Data(contentsOf: URL(filePath: $0))) } ?? SeedModel.bytes()
@@ -73,7 +76,7 @@ struct Hostile: ParsableCommand {
 
   private var workerArguments: [String] {
     (model.map { [$0] } ?? []) + (images.map { ["--images", $0] } ?? []) + (adapter ? ["--adapter"] : [])
-      + (checkpoints ? ["--checkpoints"] : []) + [
+      + (checkpoints ? ["--checkpoints"] : []) + (texts ? ["--texts"] : []) + [
       "--seed", "\(seed)", "--time-limit", "\(timeLimit)",
     ]
   }

@@ -6,11 +6,15 @@ tokenizers library for where the pre-tokenizers cut (--words). Versions are in r
 
   record_tokens.py --models DIR --hard tokens.jsonl        a few hundred hard strings
   record_tokens.py --models DIR --text DIR --all all.jsonl  these, and every string of DIR/*.jsonl
+  record_tokens.py --vocabularies DIR [--text DIR]          for each DIR/NAME.gguf, which may hold a vocabulary
+                                                            alone, DIR/NAME.jsonl with these strings; where
+                                                            DIR/NAME.json is the model's tokenizer.json, that
+                                                            is the oracle, by the tokenizers library
   record_tokens.py --words words.jsonl                      where the pre-tokenizers cut
 
 A line of the token files: {"text": …} (or "hex" for bytes that are not UTF-8), and for each model
 "plain", the tokens with special names as ordinary text, and "special", where different, the tokens
-with them parsed. llama.cpp replaces bytes that are not UTF-8 for byte-level vocabularies, so such
+with them parsed; --vocabularies writes these two beside the text. llama.cpp replaces bytes that are not UTF-8 for byte-level vocabularies, so such
 strings carry no tokens; tests check that they come back whole. It also takes Gemma's HTML tag </s> for an
 end of text, which the published tokenizer (SentencePiece model and tokenizer.json) does not: strings with
 it carry no tokens for Gemma.
@@ -39,6 +43,24 @@ WORDS = {
         r"|\s*[\r\n]+|\s+(?!\S)|\s+"
     ],
 }
+SPACE = r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+UPPER, LOWER = r"\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}", r"\p{Ll}\p{Lm}\p{Lo}\p{M}"
+CASED = [rf"[^\r\n\p{{L}}\p{{N}}]?[{UPPER}]*[{LOWER}]+", rf"[^\r\n\p{{L}}\p{{N}}]?[{UPPER}]+[{LOWER}]*"]
+ENDING = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+WORDS["tekken"] = [rf"{CASED[0]}|{CASED[1]}|\p{{N}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*" + SPACE]
+WORDS["gpt-4o"] = [
+    rf"{CASED[0]}{ENDING}?|{CASED[1]}{ENDING}?|\p{{N}}{{1,3}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*" + SPACE
+]
+WORDS["qwen35"] = [
+    rf"{ENDING}|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}]+|\p{{N}}| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+[\r\n]*" + SPACE
+]
+WORDS["deepseek-v3"] = [
+    r"\p{N}{1,3}", "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
+    r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*"""
+    + SPACE,
+]
+WORDS["bloom"] = [" ?[^(\\s|.,!?…。，、।۔،)]+"]
+WORDS["falcon"] = [r"[\p{P}$+<=>^~|`]+", *WORDS["gpt-2"], r"[0-9][0-9][0-9]"]
 WORDS["smollm"] = [r"\p{N}", *WORDS["gpt-2"]]
 WORDS["default"] = [r"[\p{P}\$\+<=>\^~\|]+", *WORDS["gpt-2"], r"\p{N}+", r"[0-9][0-9][0-9]"]
 
@@ -46,6 +68,13 @@ SPECIAL = [
     "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<repo_name>", "<empty_output>", "<bos>", "<eos>",
     "<pad>", "<unk>", "<mask>", "<start_of_turn>", "<end_of_turn>", "<unused0>", "<unused99>", "[multimodal]",
     "<start_of_image>", "<table>", "</table>", "<h1>", "<b>", "</b>", "<s>", "</s>", "<0x0A>", "<0x00>", "<0xFF>",
+]
+
+# Names of control tokens in other vocabularies than the two models'.
+OTHER_SPECIAL = [
+    "<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>", "<|start_header_id|>", "<|user|>", "<|assistant|>", "<|end|>",
+    "<|system|>", "<|EOT|>", "<fim_prefix>", "<fim_suffix>", "<file_sep>", "[CLS]", "[SEP]", "[MASK]", "[UNK]", "[PAD]",
+    "[unused1]", "<|fim▁begin|>", "<｜begin▁of▁sentence｜>", ">>QUESTION<<", ">>ABSTRACT<<", "<PAD>", "<CLS>",
 ]
 
 FIXED = [
@@ -157,6 +186,57 @@ def record(strings, models, path):
     print(f"{path}: {len(seen)} strings")
 
 
+def record_vocabularies(strings, folder):
+    """Of llama.cpp, save for strings that it is known to read otherwise than the published tokenizer does:
+    `</s>`, which it takes for an end of text wherever it is a token, and what no_oracle says."""
+    from llama_peer import Peer
+
+    strings = list(dict.fromkeys(strings))
+    for path in sorted(glob.glob(os.path.join(folder, "*.gguf"))):
+        peer, name = Peer(path, vocabulary_only=True), os.path.basename(path).removesuffix(".gguf")
+        published = os.path.join(folder, name + ".json")
+        if os.path.exists(published):
+            rows = published_rows(strings, published)
+        else:
+            rows = ({"text": t, "plain": peer.tokenize(t), "special": peer.tokenize(t, special=True)}
+                    for t in strings if not no_oracle(t, name))
+        count = 0
+        with open(path.removesuffix(".gguf") + ".jsonl", "w", encoding="utf-8") as out:
+            for row in rows:
+                count += 1
+                if row["special"] == row["plain"]:
+                    del row["special"]
+                out.write(json.dumps(row, ensure_ascii=True, separators=(",", ":")) + "\n")
+        print(f"{path}: {count} strings", flush=True)
+
+
+def no_oracle(text, name):
+    """Whether llama.cpp departs from the published tokenizer: it has the capitals and small letters of Tekken
+    and GPT-4o in ASCII alone, and its WordPiece keeps Hangul syllables and does not strip all marks."""
+    if "</s>" in text:
+        return True
+    if name in ("tekken", "gpt-4o"):
+        return any(unicodedata.category(c)[0] == "M" for c in text)
+    if name in ("bert-bge", "word-pieces"):
+        return any(unicodedata.category(c)[0] in "CM" or c in "\u00ad" or "\uac00" <= c <= "\ud7a3" for c in
+                   unicodedata.normalize("NFD", text)) or any(len(word) > 90 for word in text.split())
+    return False
+
+
+def published_rows(strings, path):
+    """What the tokenizers library makes of texts without names of control tokens."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(path)
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    names = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
+    for text in strings:
+        if not any(name in text for name in names):
+            ids = tokenizer.encode(text, add_special_tokens=False).ids
+            yield {"text": text, "plain": ids, "special": ids}
+
+
 def record_words(path):
     from tokenizers import Regex, pre_tokenizers
 
@@ -179,11 +259,16 @@ def main():
     parser.add_argument("--hard", help="file to write the hard strings to")
     parser.add_argument("--all", help="file to write all strings to")
     parser.add_argument("--words", help="file to write the pre-tokenizers' words to")
+    parser.add_argument("--vocabularies", help="folder of GGUF files to write a recording beside each of")
     options = parser.parse_args()
     if options.hard:
         record(hard_strings(), options.models, options.hard)
     if options.all:
         record([*hard_strings(), *more_strings(options.text)], options.models, options.all)
+    if options.vocabularies:
+        more = [form.format(name) for name in OTHER_SPECIAL for form in ("{}", "a{}b", " {} ", "{0}{0}\n{0}")]
+        more += more_strings(options.text) if options.text else []
+        record_vocabularies([*hard_strings(), *(text for text in more if len(text) <= 4000)], options.vocabularies)
     if options.words:
         record_words(options.words)
 

@@ -151,6 +151,8 @@ typedef struct {
     void (*silu_multiply)(const float *gate, const float *up, size_t n, float *out);
     // out = gelu(gate) * up, in the tanh form of arXiv 1606.08415.
     void (*gelu_multiply)(const float *gate, const float *up, size_t n, float *out);
+    // x = gelu(x + bias), in the exact form with erf (arXiv 1606.08415).
+    void (*gelu_bias)(const float *bias, size_t n, float *x);
     // Writes the key and the value of token `slot` of a page for one head, in the cache's type.
     void (*store)(const float *key, const float *value, size_t head_size, int type, size_t slot,
                   void *keys, void *values);

@@ -2,7 +2,7 @@ import GRDB
 
 /// The tables of the index.
 ///
-/// `files` and `chunks` hold what was read; ids of chunks are never used twice, so that vectors
+/// `files` and `chunks` hold what was read; ids of chunks are never used twice, so that `vectors`
 /// can refer to them. Each collection has a full-text table of its own over `chunks`, because
 /// BM25 weighs a term by its frequency in the table.
 enum Schema {
@@ -45,6 +45,16 @@ enum Schema {
             text TEXT NOT NULL
           );
           CREATE INDEX chunks_by_file ON chunks(file_id, ordinal);
+          """)
+    }
+    migrator.registerMigration("2: vectors") { db in
+      try db.execute(
+        sql: """
+          CREATE TABLE vectors (
+            chunk_id INTEGER PRIMARY KEY REFERENCES chunks(id) ON DELETE CASCADE,
+            encoder TEXT NOT NULL,
+            vector BLOB NOT NULL
+          );
           """)
     }
     return migrator

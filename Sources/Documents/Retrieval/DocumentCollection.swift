@@ -4,6 +4,8 @@ import GRDB
 public struct DocumentCollection: Sendable {
   let library: DocumentLibrary
   let id: Int64
+  /// Ranks passages by meaning too; see `ranked(by:)`.
+  var encoder: (any TextEncoder)?
 
   /// How much a match in titles and headings counts against one in the text: less, for a
   /// section's own heading is in its text too. A choice, not yet measured.
@@ -39,13 +41,20 @@ public struct DocumentCollection: Sendable {
   /// BM25 (Robertson and Zaragoza 2009) finds candidates; words that stand side by side in both
   /// the question and a passage then raise it. The question is plain words: nothing in it is an
   /// operator. Of passages that say nearly the same, the best is given.
+  ///
+  /// With an encoder, the passages closest in meaning are candidates too, and scores are the share of
+  /// the best one's by words plus the cosine.
   public func passages(matching question: String, limit: Int = 8) throws(LibraryError) -> [Passage] {
     guard limit > 0 else { return [] }
+    let vector = encoder?.vectors(of: [question]).first
     return try library.read { db in
       let query = try SearchQuery(question, collection: id, in: db)
-      guard !query.terms.isEmpty else { return [] }
-      let count = max(Self.minimumCandidates, min(limit, 1_000) * 2)
-      let scored = try score(try candidates(query, count: count, in: db), query, in: db)
+      guard !query.terms.isEmpty || vector != nil else { return [] }
+      let least = vector == nil ? Self.minimumCandidates : Self.hybridCandidates
+      let count = max(least, min(limit, 1_000) * 2)
+      var scored = try score(
+        query.terms.isEmpty ? [] : try candidates(query, count: count, in: db), query, in: db)
+      if let vector { scored = try fused(scored, vector, query, in: db) }
       var distinct = DistinctPassages()
       for candidate in scored where distinct.passages.count < limit {
         distinct.add(candidate.passage, tokens: candidate.tokens)
@@ -56,6 +65,41 @@ public struct DocumentCollection: Sendable {
 
   /// Passages that are looked at again, whatever the limit.
   private static let minimumCandidates = 30
+
+  /// The same where meaning counts too.
+  private static let hybridCandidates = 100
+  /// Passages that meaning alone makes candidates.
+  private static let closest = 20
+  /// How much the cosine counts against the share of the best score by words.
+  private static let cosineWeight = 1.5
+
+  /// Candidates scored by words and by meaning, the best first.
+  private func fused(
+    _ scored: [(passage: Passage, tokens: Set<String>)], _ question: [Float], _ query: SearchQuery,
+    in db: Database
+  ) throws -> [(passage: Passage, tokens: Set<String>)] {
+    guard let encoder else { return scored }
+    let known = Set(scored.map(\.passage.id))
+    let cosines = try cosines(
+      question, encoder: encoder, passageCount: query.passageCount, candidates: Array(known), in: db)
+    guard !cosines.isEmpty else { return scored }
+    let closest = cosines.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(Self.closest)
+    let others = try closest.filter { !known.contains($0.key) }.compactMap { try passage($0.key, in: db) }
+    let all = scored + (try score(others, query, in: db))
+    let best = max(all.map(\.passage.score).max() ?? 0, .leastNormalMagnitude)
+    let mean = cosines.values.reduce(0, +) / Double(cosines.count)
+    return all.map { candidate in
+      var candidate = candidate
+      let cosine = cosines[candidate.passage.id] ?? mean
+      candidate.passage.score = candidate.passage.score / best + Self.cosineWeight * max(0, cosine)
+      return candidate
+    }.sorted { $0.passage.score > $1.passage.score }
+  }
+
+  private func passage(_ id: Int64, in db: Database) throws -> Passage? {
+    let statement = try db.cachedStatement(sql: Passage.selection + " WHERE chunks.id = ?")
+    return try Row.fetchOne(statement, arguments: [id]).map(Passage.init)
+  }
 
   /// The candidates with their final scores and matched terms, the best first.
   private func score(
@@ -85,10 +129,8 @@ public struct DocumentCollection: Sendable {
         SELECT rowid, \(query.isRanked ? "rank" : "0.0 AS rank") FROM \(table)
         WHERE \(table) MATCH ? \(query.isRanked ? ranking : "") LIMIT ?
         """, arguments: [query.match, count])
-    let byID = try db.cachedStatement(sql: Passage.selection + " WHERE chunks.id = ?")
     return try ranked.compactMap { row in
-      let identifier: Int64 = try row.value("rowid")
-      var passage = try Row.fetchOne(byID, arguments: [identifier]).map(Passage.init)
+      var passage = try passage(try row.value("rowid"), in: db)
       passage?.score = -(try row.value("rank"))
       return passage
     }

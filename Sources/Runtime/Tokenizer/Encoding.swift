@@ -33,8 +33,9 @@ extension WordEncoding {
       let match = special.next(text, from: position, parseSpecial: parseSpecial, guards: guards)
       let end = match?.range.lowerBound ?? text.count
       encode(text, position..<end, &scratch, &cache, &tokens)
-      if let match { tokens.append(match.token) }
-      position = match?.range.upperBound ?? text.count
+      guard let match else { break }
+      tokens.append(match.token)
+      position = special.end(of: match, in: text)
     }
   }
 

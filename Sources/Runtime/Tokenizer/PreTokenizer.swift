@@ -3,23 +3,32 @@
 package struct PreTokenizer: Sendable {
   enum Step: Sendable {
     case words(WordRules)
-    /// Each number character alone, and what lies between.
-    case singleNumbers
-    /// Runs of numbers, and what lies between.
-    case numberRuns
-    /// Runs of punctuation and `$+<=>^~|`, and what lies between.
-    case punctuationRuns
+    /// Runs of characters of a set, or each alone, and what lies between.
+    case runs(CharacterSet, alone: Bool)
     /// Three ASCII digits, and what lies between.
     case digitTriples
+    /// White space at the end, and what lies before it.
+    case finalSpace
+    /// What an expression matches, and what lies between.
+    case matches(WordPattern)
   }
 
   /// The names in `tokenizer.ggml.pre` that mean these rules.
   let names: [String]
   let steps: [Step]
   /// A word that is a token is taken as it is, without joining pairs.
-  var takesWholeWords = false
+  let takesWholeWords: Bool
   /// Whether text starts with the beginning-of-text token unless the file says otherwise.
-  var addsBeginning = false
+  let addsBeginning: Bool
+
+  init(
+    _ names: String..., steps: [Step], takesWholeWords: Bool = false, addsBeginning: Bool = false
+  ) {
+    self.names = names
+    self.steps = steps
+    self.takesWholeWords = takesWholeWords
+    self.addsBeginning = addsBeginning
+  }
 
   /// The rules called `name`, or nil.
   package static func named(_ name: String) -> Self? { all.first { $0.names.contains(name) } }
@@ -34,34 +43,6 @@ package struct PreTokenizer: Sendable {
     while let word = cursor.next(text.span) { words.append(word) }
     return words
   }
-
-  private static let gpt2 = Step.words(WordRules())
-
-  private static func llama(longestNumber: Int) -> Step {
-    .words(
-      WordRules(
-        endingsInAnyCase: true, anyCharacterLeadsLetters: true, longestNumber: longestNumber,
-        keepsLineEnds: true))
-  }
-
-  /// The names are those that GGUF converters write; rules as in each model's tokenizer.json, those
-  /// of `default` as in llama.cpp, whose name it is.
-  private static let all: [Self] = [
-    Self(names: ["gpt-2", "phi-2", "mpt", "olmo", "jais"], steps: [gpt2]),
-    Self(
-      names: ["smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b"],
-      steps: [.singleNumbers, gpt2]),
-    Self(
-      names: ["llama-bpe", "llama3", "llama-v3", "falcon3", "pixtral", "lfm2"],
-      steps: [llama(longestNumber: 3)], takesWholeWords: true, addsBeginning: true),
-    Self(names: ["dbrx", "smaug-bpe"], steps: [llama(longestNumber: 3)]),
-    Self(
-      names: ["qwen2", "deepseek-r1-qwen", "stablelm2", "megrez", "hunyuan"],
-      steps: [llama(longestNumber: 1)]),
-    Self(
-      names: ["default"],
-      steps: [.punctuationRuns, gpt2, .numberRuns, .digitTriples]),
-  ]
 }
 
 extension PreTokenizer.Step {
@@ -70,35 +51,26 @@ extension PreTokenizer.Step {
   func end(_ text: borrowing Span<UInt8>, _ start: Int, _ limit: Int) -> Int {
     switch self {
     case .words(let rules): rules.end(text, start, limit)
-    case .singleNumbers: Self.run(text, start, limit, alone: true) { kind, _ in kind == .number }
-    case .numberRuns: Self.run(text, start, limit, alone: false) { kind, _ in kind == .number }
-    case .punctuationRuns:
-      Self.run(text, start, limit, alone: false) { $0 == .punctuation || Self.isSign($1) }
+    case .runs(let set, let alone): Self.run(text, start, limit, set, alone: alone)
     case .digitTriples: Self.triple(text, start, limit)
+    case .finalSpace: Self.finalSpace(text, start, limit)
+    case .matches(let expression): expression.end(text, start, limit)
     }
   }
 
-  private static func isSign(_ byte: UInt8) -> Bool {
-    switch byte {
-    case 0x24, 0x2b, 0x3c, 0x3d, 0x3e, 0x5e, 0x7c, 0x7e: true
-    default: false
-    }
-  }
-
-  /// A run of characters that fit, one of them if `alone`, or of such that do not.
-  @inline(__always)
+  /// A run of characters of the set, one of them if `alone`, or of such that are not.
   private static func run(
-    _ text: borrowing Span<UInt8>, _ start: Int, _ limit: Int, alone: Bool,
-    _ fits: (ScalarKind, UInt8) -> Bool
+    _ text: borrowing Span<UInt8>, _ start: Int, _ limit: Int, _ set: CharacterSet, alone: Bool
   ) -> Int {
-    var (kind, width) = text.scalarKind(at: start, limit: limit)
-    let inside = fits(kind, text[start])
-    var position = start + width
-    while position < limit, !(inside && alone) {
-      (kind, width) = text.scalarKind(at: position, limit: limit)
-      guard fits(kind, text[position]) == inside else { break }
-      position += width
+    if let width = set.width(text, start, limit) {
+      var position = start + width
+      while !alone, position < limit, let width = set.width(text, position, limit) { position += width }
+      return position
     }
+    var position = start
+    repeat {
+      position += text.scalarWidth(at: position, limit: limit)
+    } while position < limit && set.width(text, position, limit) == nil
     return position
   }
 
@@ -110,6 +82,18 @@ extension PreTokenizer.Step {
       if digits == 3 { return position == start + 2 ? position + 1 : position - 2 }
     }
     return limit
+  }
+
+  /// Where white space begins that lasts to the limit, or the limit where `start` is within it.
+  private static func finalSpace(_ text: borrowing Span<UInt8>, _ start: Int, _ limit: Int) -> Int {
+    var position = limit
+    while position > start {
+      var width = 1
+      while width < 4, position - width > start, text[position - width] & 0xc0 == 0x80 { width += 1 }
+      guard CharacterSet.spaces.width(text, position - width, limit) == width else { break }
+      position -= width
+    }
+    return position == start ? limit : position
   }
 }
 

@@ -1,43 +1,59 @@
 /// The classes of characters that pre-tokenizers tell apart.
 enum ScalarKind: UInt8 {
-  /// Unicode's `L` categories.
+  /// Unicode's `Lu` and `Lt`.
+  case upper
+  /// `Ll`.
+  case lower
+  /// The other `L` categories: letters without case.
   case letter
   /// `N`: digits, and numbers such as Roman numerals and fractions.
   case number
   /// The property `White_Space`.
   case space
+  /// `M`.
+  case mark
   /// `P`.
   case punctuation
-  /// All else: marks, symbols, controls, unassigned, and bytes that are not UTF-8.
+  /// `S`.
+  case symbol
+  /// All else: controls, unassigned, and bytes that are not UTF-8.
   case other
 
   @inline(__always)
   init(ascii byte: UInt8) {
     switch byte {
-    case 0x61...0x7a, 0x41...0x5a: self = .letter
+    case 0x61...0x7a: self = .lower
+    case 0x41...0x5a: self = .upper
     case 0x30...0x39: self = .number
     case 0x20, 0x09...0x0d: self = .space
     case 0x21...0x23, 0x25...0x2a, 0x2c...0x2f, 0x3a, 0x3b, 0x3f, 0x40, 0x5b...0x5d, 0x5f, 0x7b, 0x7d:
       self = .punctuation
+    case 0x24, 0x2b, 0x3c...0x3e, 0x5e, 0x60, 0x7c, 0x7e: self = .symbol
     default: self = .other
     }
   }
 
   init(_ scalar: Unicode.Scalar) {
     switch scalar.properties.generalCategory {
-    case .uppercaseLetter, .lowercaseLetter, .titlecaseLetter, .modifierLetter, .otherLetter:
-      self = .letter
+    case .uppercaseLetter, .titlecaseLetter: self = .upper
+    case .lowercaseLetter: self = .lower
+    case .modifierLetter, .otherLetter: self = .letter
     case .decimalNumber, .letterNumber, .otherNumber: self = .number
+    case .nonspacingMark, .spacingMark, .enclosingMark: self = .mark
     case .connectorPunctuation, .dashPunctuation, .openPunctuation, .closePunctuation,
       .initialPunctuation, .finalPunctuation, .otherPunctuation:
       self = .punctuation
+    case .mathSymbol, .currencySymbol, .modifierSymbol, .otherSymbol: self = .symbol
     default: self = scalar.properties.isWhitespace ? .space : .other
     }
   }
 
+  @inline(__always)
+  var isLetter: Bool { rawValue <= Self.letter.rawValue }
+
   /// Neither letter nor number nor space.
   @inline(__always)
-  var isSymbol: Bool { rawValue >= Self.punctuation.rawValue }
+  var isSymbol: Bool { rawValue >= Self.mark.rawValue }
 }
 
 extension Span<UInt8> {
@@ -65,7 +81,7 @@ extension Span<UInt8> {
   }
 
   /// The character of two to four bytes at `offset`, or nil where the bytes are not UTF-8.
-  private func scalar(at offset: Int, limit: Int) -> (Unicode.Scalar, width: Int)? {
+  func scalar(at offset: Int, limit: Int) -> (Unicode.Scalar, width: Int)? {
     let lead = self[offset]
     let width = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4
     guard lead >= 0xc2, lead <= 0xf4, limit - offset >= width else { return nil }

@@ -4,14 +4,14 @@ import Synchronization
 ///
 /// Text is bytes, normally UTF-8. Bytes that are not stay apart from letters and are encoded one by
 /// one, so that `decode(encode(text))` gives `text` back, with these exceptions: a byte-level
-/// vocabulary may lack some bytes (`missingBytes`), and in SentencePiece vocabularies `▁` (U+2581)
-/// is a space.
+/// vocabulary may lack some bytes (`missingBytes`), in SentencePiece vocabularies `▁` (U+2581) is a
+/// space, and WordPiece and unigram vocabularies normalise text and know not all characters.
 ///
 /// Opening reads the special tokens only; the tables for encoding are made by the first call that
 /// needs them. All calls may come from several threads at once.
 public final class Tokenizer: Sendable {
   /// The kinds that can be read, as `tokenizer.ggml.model` names them.
-  public static let knownModels = ["gpt2", "llama"]
+  public static let knownModels = ["gpt2", "llama", "bert", "t5"]
 
   /// How many tokens there are, numbered from 0.
   public let vocabularySize: Int
@@ -30,6 +30,7 @@ public final class Tokenizer: Sendable {
   private let model: TokenizerModel
   private let unknown: Int32?
   private let specialKinds: [Int32: TokenKind]
+  private let stripping: Set<Int32>
   private let tables = Mutex<TokenizerTables?>(nil)
 
   /// Reads the `tokenizer.ggml` keys.
@@ -37,9 +38,11 @@ public final class Tokenizer: Sendable {
   /// - Complexity: O(tokens).
   /// - Throws: `TokenizerError`, naming the key.
   public init(metadata: GGUFMetadata) throws(TokenizerError) {
-    vocabulary = try Vocabulary(metadata: metadata)
+    var vocabulary = try Vocabulary(metadata: metadata)
     model = try TokenizerModel(metadata: metadata)
     let ids = try SpecialIDs(metadata: metadata, count: vocabulary.count, defaults: model.defaults)
+    vocabulary.controls = ids.named.filter { vocabulary.kind($0) == .normal }
+    self.vocabulary = vocabulary
     let (kinds, ends) = vocabulary.specialTokens()
     vocabularySize = vocabulary.count
     beginningOfText = ids.beginning
@@ -47,16 +50,18 @@ public final class Tokenizer: Sendable {
     unknown = ids.unknown
     endsGeneration = ends.union([ids.end, ids.endOfTurn, ids.endOfMessage].compactMap { $0 })
     specialKinds = kinds
+    stripping = vocabulary.strippingTokens(metadata, kinds)
     do {
       addsBeginning = try metadata.bool("tokenizer.ggml.add_bos_token") ?? model.defaults.addsBeginning
-      addsEnd = try metadata.bool("tokenizer.ggml.add_eos_token") ?? false
+      addsEnd = try metadata.bool("tokenizer.ggml.add_eos_token") ?? model.defaults.addsEnd
     } catch { throw .metadata(error) }
   }
 
   private var ready: TokenizerTables {
     tables.withLock { tables in
       if let tables { return tables }
-      let made = TokenizerTables(vocabulary, model, special: specialKinds, unknown: unknown)
+      let made = TokenizerTables(
+        vocabulary, model, special: specialKinds, unknown: unknown, stripping: stripping)
       tables = made
       return made
     }
@@ -87,6 +92,10 @@ public final class Tokenizer: Sendable {
     case .byteLevel(let encoding):
       encoding.encode(text.span, tables.special, parseSpecial: parseSpecial, guards: guards.span, &tokens)
     case .pieces(let encoding):
+      encoding.encode(text.span, tables.special, parseSpecial: parseSpecial, guards: guards.span, &tokens)
+    case .wordPiece(let encoding):
+      encoding.encode(text.span, tables.special, parseSpecial: parseSpecial, guards: guards.span, &tokens)
+    case .unigram(let encoding):
       encoding.encode(text.span, tables.special, parseSpecial: parseSpecial, guards: guards.span, &tokens)
     }
   }

@@ -1,9 +1,10 @@
 /// The kinds of tokenizers, as `tokenizer.ggml.model` names them, with what each reads beside the
-/// vocabulary. Others, such as WordPiece (`bert`) and unigram (`t5`), would be further cases here
-/// and a `WordEncoding` each.
+/// vocabulary.
 enum TokenizerModel: Sendable {
   case byteLevel(PreTokenizer, merges: GGUFArray)
   case pieces(addsSpacePrefix: Bool)
+  case wordPiece(lowercase: Bool, stripAccents: Bool)
+  case unigram(UnigramNormalizer)
 
   /// What holds where the file says nothing.
   struct Defaults {
@@ -11,6 +12,9 @@ enum TokenizerModel: Sendable {
     var end: Int32?
     var unknown: Int32?
     var addsBeginning = false
+    var addsEnd = false
+    /// Whether texts stand between the tokens that classify and separate, where a file names them.
+    var marksClasses = false
   }
 
   init(metadata: GGUFMetadata) throws(TokenizerError) {
@@ -20,6 +24,8 @@ enum TokenizerModel: Sendable {
     switch name {
     case "gpt2": self = try Self.byteLevel(metadata)
     case "llama": self = try Self.pieces(metadata)
+    case "bert": self = try Self.wordPiece(metadata)
+    case "t5": self = try Self.unigram(metadata)
     default:
       throw .unknownModel(path: metadata.path, name: name, known: Tokenizer.knownModels)
     }
@@ -49,17 +55,53 @@ enum TokenizerModel: Sendable {
     } catch { throw .metadata(error) }
   }
 
-  /// SentencePiece numbers its special tokens so unless told otherwise.
+  private static func wordPiece(_ metadata: GGUFMetadata) throws(TokenizerError) -> Self {
+    do {
+      let lowercase = try metadata.bool("tokenizer.ggml.normalizer.lowercase") ?? true
+      let stripAccents = try metadata.bool("tokenizer.ggml.normalizer.strip_accents") ?? lowercase
+      return .wordPiece(lowercase: lowercase, stripAccents: stripAccents)
+    } catch { throw .metadata(error) }
+  }
+
+  private static func unigram(_ metadata: GGUFMetadata) throws(TokenizerError) -> Self {
+    do {
+      _ = try metadata.required(Vocabulary.scoresKey, metadata[Vocabulary.scoresKey])
+      let normalizer = UnigramNormalizer(
+        table: try replacementTable(metadata),
+        addsPrefix: try metadata.bool("tokenizer.ggml.add_space_prefix") ?? true,
+        mergesSpaces: try metadata.bool("tokenizer.ggml.remove_extra_whitespaces") ?? false)
+      return .unigram(normalizer)
+    } catch { throw .metadata(error) }
+  }
+
+  private static func replacementTable(_ metadata: GGUFMetadata) throws(GGUFError) -> ReplacementTable? {
+    let key = "tokenizer.ggml.precompiled_charsmap"
+    guard let bytes = try metadata.array(key, of: [.uint8, .int8]), bytes.count > 0 else { return nil }
+    guard let table = ReplacementTable(bytes.integers().map { UInt8(truncatingIfNeeded: $0) }) else {
+      throw .invalid(path: metadata.path, field: key, problem: "is shorter than it says")
+    }
+    return table
+  }
+
+  /// SentencePiece and BERT number their special tokens so unless told otherwise.
   var defaults: Defaults {
     switch self {
     case .byteLevel(let rules, _): Defaults(addsBeginning: rules.addsBeginning)
     case .pieces: Defaults(beginning: 1, end: 2, unknown: 0, addsBeginning: true)
+    case .wordPiece:
+      Defaults(beginning: 101, end: 102, unknown: 100, addsBeginning: true, addsEnd: true, marksClasses: true)
+    case .unigram: Defaults(end: 1, unknown: 2, addsEnd: true)
     }
   }
 
+  /// Whether text of tokens starts with a space that was not in the text.
   var addsSpacePrefix: Bool {
-    if case .pieces(let addsSpacePrefix) = self { return addsSpacePrefix }
-    return false
+    switch self {
+    case .byteLevel: false
+    case .pieces(let addsSpacePrefix): addsSpacePrefix
+    case .wordPiece: true
+    case .unigram(let normalizer): normalizer.addsPrefix
+    }
   }
 
   /// The bytes that a token of this text, not a special one, stands for.
@@ -67,7 +109,7 @@ enum TokenizerModel: Sendable {
     if isByte, let byte = Self.byte(named: text) { return [byte] }
     switch self {
     case .byteLevel: return ByteLevel.decode(text)
-    case .pieces: return Self.withSpaces(text)
+    case .pieces, .wordPiece, .unigram: return Self.withSpaces(text)
     }
   }
 
@@ -94,6 +136,9 @@ enum TokenizerModel: Sendable {
 struct SpecialIDs {
   let beginning, end, unknown, endOfTurn, endOfMessage: Int32?
 
+  /// Those that start or end something.
+  var named: Set<Int32> { Set([beginning, end, endOfTurn, endOfMessage].compactMap { $0 }) }
+
   init(metadata: GGUFMetadata, count: Int, defaults: TokenizerModel.Defaults) throws(TokenizerError) {
     func read(_ name: String, _ standard: Int32? = nil) throws(TokenizerError) -> Int32? {
       let key = "tokenizer.ggml.\(name)_token_id"
@@ -105,8 +150,10 @@ struct SpecialIDs {
       }
       return Int32(token)
     }
-    beginning = try read("bos", defaults.beginning)
-    end = try read("eos", defaults.end)
+    let first = defaults.marksClasses ? try read("cls") : nil
+    let last = defaults.marksClasses ? try read("seperator") : nil
+    beginning = if let first { first } else { try read("bos", defaults.beginning) }
+    end = if let last { last } else { try read("eos", defaults.end) }
     unknown = try read("unknown", defaults.unknown)
     endOfTurn = try read("eot")
     endOfMessage = try read("eom")
@@ -131,6 +178,16 @@ extension Vocabulary {
     return (kinds, ends)
   }
 
+  /// The tokens of Phi 3 that take the white space after them along, which GGUF has no key for: all
+  /// special ones but three (its tokenizer.json, `rstrip`). O(special tokens).
+  func strippingTokens(_ metadata: GGUFMetadata, _ kinds: [Int32: TokenKind]) -> Set<Int32> {
+    guard case .string("phi3")? = metadata["general.architecture"], scores != nil else { return [] }
+    return Set(
+      kinds.keys.filter { token in
+        withText(token) { !["<unk>", "<s>", "<|endoftext|>"].contains($0.text) }
+      })
+  }
+
   private func isEndName(_ token: Int32) -> Bool {
     withText(token) { $0.byteCount <= EndNames.longest && EndNames.all.contains($0.text) }
   }
@@ -141,11 +198,15 @@ struct TokenizerTables: Sendable {
   enum Encoding: Sendable {
     case byteLevel(ByteLevelEncoding)
     case pieces(PieceEncoding)
+    case wordPiece(WordPieceEncoding)
+    case unigram(UnigramEncoding)
 
     var missingBytes: [UInt8] {
       switch self {
       case .byteLevel(let encoding): encoding.missingBytes
       case .pieces(let encoding): encoding.missingBytes
+      case .wordPiece(let encoding): encoding.missingBytes
+      case .unigram(let encoding): encoding.missingBytes
       }
     }
   }
@@ -155,13 +216,23 @@ struct TokenizerTables: Sendable {
   let encoding: Encoding
 
   /// O(bytes of the vocabulary and the merges).
-  init(_ vocabulary: Vocabulary, _ model: TokenizerModel, special: [Int32: TokenKind], unknown: Int32?) {
+  ///
+  /// - Parameter stripping: tokens that take the white space after them along.
+  init(
+    _ vocabulary: Vocabulary, _ model: TokenizerModel, special: [Int32: TokenKind], unknown: Int32?,
+    stripping: Set<Int32>
+  ) {
     index = TokenIndex(vocabulary)
-    self.special = SpecialTokens(vocabulary, kinds: special.map { ($0.key, $0.value) })
+    self.special = SpecialTokens(vocabulary, kinds: special, stripping: stripping)
     switch model {
     case .byteLevel(let rules, let merges): encoding = .byteLevel(ByteLevelEncoding(rules, merges, index))
     case .pieces(let addsSpacePrefix):
       encoding = .pieces(PieceEncoding(index, unknown: unknown, addsSpacePrefix: addsSpacePrefix))
+    case .wordPiece(let lowercase, let stripAccents):
+      encoding = .wordPiece(
+        WordPieceEncoding(index, unknown: unknown, lowercase: lowercase, stripAccents: stripAccents))
+    case .unigram(let normalizer):
+      encoding = .unigram(UnigramEncoding(vocabulary, unknown: unknown, normalizer))
     }
   }
 }

