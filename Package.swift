@@ -16,6 +16,7 @@ let package = Package(
     .library(name: "DuetDocuments", targets: ["DuetDocuments"]),
     .library(name: "DuetRouter", targets: ["DuetRouter"]),
     .library(name: "DuetVision", targets: ["DuetVision"]),
+    .library(name: "DuetTrainer", targets: ["DuetTrainer"]),
     .executable(name: "duet", targets: ["duet"]),
   ],
   dependencies: [
@@ -53,11 +54,19 @@ let package = Package(
     .target(
       name: "DuetVision", dependencies: ["DuetRuntime", "CKernels", "CImageCodecs"], path: "Sources/Vision",
       swiftSettings: strict),
+    .systemLibrary(
+      name: "COpenBLAS", providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+    .target(
+      name: "DuetTrainer",
+      dependencies: ["DuetRuntime", "CKernels", "COpenBLAS"],
+      path: "Sources/Trainer",
+      swiftSettings: strict
+    ),
     .target(name: "DuetTerminal", path: "Sources/Terminal", swiftSettings: strict),
     .executableTarget(
       name: "duet",
       dependencies: [
-        "DuetRuntime", "DuetDocuments", "DuetRouter", "DuetTerminal",
+        "DuetRuntime", "DuetDocuments", "DuetRouter", "DuetTrainer", "DuetTerminal",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict
@@ -77,6 +86,9 @@ let package = Package(
       name: "DocumentsTests", dependencies: ["DuetDocuments"],
       resources: [.copy("Fixtures")], swiftSettings: strict),
     .testTarget(name: "TerminalTests", dependencies: ["DuetTerminal"], swiftSettings: strict),
+    .testTarget(
+      name: "TrainerTests", dependencies: ["DuetRuntime", "DuetTrainer"],
+      resources: [.copy("Fixtures")], swiftSettings: strict),
     .testTarget(name: "RouterTests", dependencies: ["DuetRouter"], swiftSettings: strict),
     .executableTarget(
       name: "duet-vision-check",
