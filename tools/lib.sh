@@ -38,12 +38,9 @@ unlock() { exec 9>&-; }
 missing_packages() {
   [[ -e /usr/include/sqlite3.h || -e /usr/local/include/sqlite3.h ]] || echo libsqlite3-dev
   [[ -e /usr/include/zlib.h || -e /usr/local/include/zlib.h ]] || echo zlib1g-dev
-<<<<<<< HEAD
   [[ -e /usr/include/jpeglib.h || -e /usr/local/include/jpeglib.h ]] || echo libjpeg-dev
   [[ -e /usr/include/png.h || -e /usr/local/include/png.h ]] || echo libpng-dev
-=======
   [[ -e /usr/include/cblas.h || -n $(compgen -G '/usr/include/*/cblas*.h') ]] || echo libopenblas-dev
->>>>>>> 01e1268 (Train low-rank adapters and whole models: forward, backward, data, checkpoints)
   command -v python3 >/dev/null || echo python3
 }
 

@@ -19,11 +19,7 @@ struct Duet: AsyncParsableCommand {
     version: "duet 0.1.0",
     subcommands: [
       ChatCommand.self, InspectCommand.self, TokenizeCommand.self, PerplexityCommand.self, BenchCommand.self,
-<<<<<<< HEAD
-      HistoryCommand.self, DoctorCommand.self,
-=======
-      DoctorCommand.self, TrainCommand.self,
->>>>>>> 01e1268 (Train low-rank adapters and whole models: forward, backward, data, checkpoints)
+      HistoryCommand.self, DoctorCommand.self, TrainCommand.self,
     ])
 
   static func main() async {
