@@ -35,4 +35,7 @@ void duet_generic_layer_norm(const float *x, const float *weight, const float *b
 void duet_generic_softmax(float *x, size_t n, float scale);
 void duet_generic_combine(const float *state, size_t stride, size_t count, size_t head_size, float *out);
 
+// The training kernels of that tier; NULL where this build has none.
+const duet_training *duet_training_avx2(void);
+
 #endif
