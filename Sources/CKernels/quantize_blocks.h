@@ -302,6 +302,7 @@ static void search_mxfp4(const float *x, const float *weights, size_t n, void *b
         const float *w = weights_or_ones(weights);
         int middle = mxfp4_exponent(fabsf(largest_of_32(x)));
         float least = INFINITY;
+        pack_mxfp4(x, middle, block);
         for (int exponent = middle - 1; exponent <= middle + 1; exponent++) {
             duet_block_mxfp4 candidate;
             float values[32], error = 0;

@@ -278,7 +278,8 @@ INLINE void search_shared(const float *x, const float *w, family f, const float 
     float largest = 0;
     for (int j = 0; j < f.count; j++)
         if (fabsf(wanted[j]) > fabsf(largest)) largest = wanted[j];
-    best->error = INFINITY;
+    // Where every error overflows, all values become 0.
+    *best = (shared){.error = INFINITY};
     for (int start = 0; start < starts; start++) {
         float limit = start % 2 ? f.scale_high : f.scale_low;
         shared now = {.d = half_rounded(largest / (limit * (1.0f - 0.06f * (float)(start / 2))))};
@@ -359,7 +360,8 @@ INLINE void search_shared_affine(const float *x, const float *w, family f, const
         scale = wanted[j].scale > scale ? wanted[j].scale : scale;
         minimum = -wanted[j].minimum > minimum ? -wanted[j].minimum : minimum;
     }
-    best->error = INFINITY;
+    // Where every error overflows, all values become 0.
+    *best = (shared){.error = INFINITY};
     for (int start = 0; start < starts; start++) {
         float narrow = 1.0f - 0.15f * (float)(start % 2), low = 1.0f - 0.15f * (float)(start / 2);
         shared now = {.d = half_rounded(scale / (f.scale_high * narrow)),
