@@ -61,6 +61,30 @@ void duet_generic_softmax(float *x, size_t n, float scale) {
     for (size_t i = 0; i < n; i++) x[i] /= sum;
 }
 
+// MARK: 1 x 1 convolutions
+
+void duet_pack_pointwise(const float *weights, size_t rows, size_t n, size_t stride, float *panels) {
+    for (size_t first = 0; first < rows; first += DUET_POINTWISE_ROWS) {
+        for (size_t i = 0; i < n; i++) {
+            for (size_t r = first; r < first + DUET_POINTWISE_ROWS; r++)
+                *panels++ = r < rows ? weights[r * stride + i] : 0;
+        }
+    }
+}
+
+void duet_generic_pointwise(const float *panel, size_t rows, size_t n, const float *bias, duet_finish finish,
+                            const float *x, size_t x_stride, size_t tokens, const float *residual,
+                            size_t residual_stride, float *out, size_t out_stride) {
+    for (size_t t = 0; t < tokens; t++) {
+        for (size_t r = 0; r < rows; r++) {
+            float sum = bias[r];
+            for (size_t i = 0; i < n; i++) sum += panel[i * DUET_POINTWISE_ROWS + r] * x[t * x_stride + i];
+            float added = residual ? residual[t * residual_stride + r] : 0;
+            out[t * out_stride + r] = finished(finish, sum) + added;
+        }
+    }
+}
+
 // MARK: Attention without a mask
 
 size_t duet_full_attention_scratch(const duet_operations *operations, size_t queries, size_t tokens,

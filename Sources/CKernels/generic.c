@@ -345,6 +345,7 @@ void duet_generic_fill(duet_operations *table) {
         .depthwise_row = duet_generic_depthwise_row,
         .layer_norm = duet_generic_layer_norm,
         .softmax = duet_generic_softmax,
+        .pointwise = duet_generic_pointwise,
     };
     memcpy(table->dequantize, duet_generic_dequantize, sizeof table->dequantize);
 }

@@ -33,6 +33,9 @@ void duet_generic_depthwise_row(const duet_depthwise *d, const float *in, size_t
 void duet_generic_layer_norm(const float *x, const float *weight, const float *bias, size_t n,
                              float epsilon, float *out);
 void duet_generic_softmax(float *x, size_t n, float scale);
+void duet_generic_pointwise(const float *panel, size_t rows, size_t n, const float *bias, duet_finish finish,
+                            const float *x, size_t x_stride, size_t tokens, const float *residual,
+                            size_t residual_stride, float *out, size_t out_stride);
 void duet_generic_combine(const float *state, size_t stride, size_t count, size_t head_size, float *out);
 
 // The training kernels of that tier; NULL where this build has none.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import DuetRuntime
 import DuetVision
 import Foundation
 
@@ -25,8 +26,12 @@ struct Encode: ParsableCommand {
   @Option(help: "The kernels: generic or avx2.")
   var tier: String?
 
+  @Option(help: "What quantized convolutions are multiplied by: f32 or int8.")
+  var precision = "f32"
+
   func run() throws {
-    let encoder = try VisionEncoder(path: model, threads: threads, tier: tier)
+    let precision = ActivationType(rawValue: precision) ?? .float32
+    let encoder = try VisionEncoder(path: model, threads: threads, tier: tier, precision: precision)
     let bytes = try Data(contentsOf: URL(filePath: values))
     let floats = stride(from: 0, to: bytes.count - 3, by: 4).map { offset in
       Float(bitPattern: (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[offset + $1]) << UInt32(8 * $1) })

@@ -63,14 +63,14 @@ def encode(tool, model, values, folder, *options):
 
 
 def accuracy(tool, model, files, folder, tiers, inputs):
-    for kind, path in files.items():
+    for kind, (path, precision) in files.items():
         for tier in tiers:
             worst, worst_token, relative = 1, 1, 0
             for values in inputs if tier != "generic" else inputs[:2]:
                 with torch.no_grad():
                     want = model(torch.from_numpy(values.transpose(2, 0, 1)[None]))[0].numpy()
                 want = want.transpose(1, 2, 0).reshape(49, -1)
-                got = encode(tool, path, values, folder, "--tier", tier)[0].reshape(49, -1)
+                got = encode(tool, path, values, folder, "--tier", tier, "--precision", precision)[0].reshape(49, -1)
                 worst = min(worst, cosine(want, got))
                 worst_token = min(worst_token, *(cosine(a, b) for a, b in zip(want, got)))
                 relative = max(relative, float(np.abs(want - got).max() / np.abs(want).max()))
@@ -101,8 +101,9 @@ def speed(tool, model, files, folder, threads, rounds):
             times.append(1000 * (time.perf_counter() - start))
         peer = float(np.median(times))
         line = f"onnxruntime f32 {peer:.1f} ms"
-        for kind, path in files.items():
-            out = encode(tool, path, values, folder, "--runs", "30", "--threads", str(threads))[1]
+        for kind, (path, precision) in files.items():
+            out = encode(tool, path, values, folder, "--runs", "30", "--threads", str(threads),
+                         "--precision", precision)[1]
             mine = float(re.search(r"median ([0-9.]+)", out)[1])
             ratios[kind].append(peer / mine)
             line += f", Duet {kind} {mine:.1f} ms"
@@ -123,9 +124,10 @@ def main():
     model = Features(convert_efficientnet.reference()).eval()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        files = {"f32": folder / "f32.gguf", "q8_0": folder / "q8_0.gguf"}
-        for kind, path in files.items():
-            convert_efficientnet.convert(path, kind == "q8_0")
+        files = {"f32": ("f32.gguf", "f32"), "q8_0": ("q8_0.gguf", "f32"), "q8_0 x int8": ("q8_0.gguf", "int8")}
+        files = {kind: (folder / name, precision) for kind, (name, precision) in files.items()}
+        convert_efficientnet.convert(folder / "f32.gguf", False)
+        convert_efficientnet.convert(folder / "q8_0.gguf", True)
         accuracy(arguments.tool, model, files, folder, arguments.tiers, squares(arguments.photos))
         if arguments.rounds:
             speed(arguments.tool, model, files, folder, arguments.threads, arguments.rounds)

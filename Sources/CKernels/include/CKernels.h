@@ -109,6 +109,9 @@ typedef struct {
     int type;       // of the pages: F32, F16 or Q8_0
 } duet_query;
 
+// Rows that a packed panel of a 1 x 1 convolution holds.
+#define DUET_POINTWISE_ROWS 16
+
 // What is done to each result of a layer, after its bias has been added.
 typedef enum {
     DUET_FINISH_NONE = 0,
@@ -184,6 +187,12 @@ typedef struct {
                        float *out);
     // x = exp(scale * x - the largest) / their sum
     void (*softmax)(float *x, size_t n, float scale);
+    // out[t * out_stride + r] = finish(row r of the panel . x[t * x_stride] + bias[r]) +
+    // residual[t * residual_stride + r], for r < rows and t < tokens; residual may be NULL.
+    // panel: float[n][DUET_POINTWISE_ROWS], bias: float[DUET_POINTWISE_ROWS].
+    void (*pointwise)(const float *panel, size_t rows, size_t n, const float *bias, duet_finish finish,
+                      const float *x, size_t x_stride, size_t tokens, const float *residual,
+                      size_t residual_stride, float *out, size_t out_stride);
 } duet_operations;
 
 // The fastest tier that this CPU runs and that tests have covered, or the one called `name`
@@ -215,6 +224,9 @@ static inline void duet_run_multiply(const duet_operations *o, int type, const v
                                      size_t out_stride) {
     o->multiply[type](panel, rows, n, a, tokens, out, out_stride);
 }
+
+// Packs [rows, n] floats, rows `stride` apart, into panels for pointwise(); missing rows are zero.
+void duet_pack_pointwise(const float *weights, size_t rows, size_t n, size_t stride, float *panels);
 
 // Attention of `queries` tokens of one head to all tokens, without a mask (arXiv 1706.03762).
 typedef struct {

@@ -85,6 +85,30 @@ package enum LayerFinish: Sendable, Equatable {
   }
 }
 
+/// A 1 x 1 convolution packed for floats: nothing of it is packed again when it is used.
+package struct PointwiseLayer: Sendable {
+  package let rows: Int
+  /// Values of a pixel that count; pixels may be padded to more.
+  package let columns: Int
+  /// [rows / 16, columns, 16]
+  fileprivate let panels: FloatBuffer
+  /// Filled up with zeros to whole panels.
+  fileprivate let bias: FloatBuffer
+
+  /// Packs the first `columns` of [rows, stride] weights. O(rows * columns).
+  package init(_ weights: FloatBuffer, rows: Int, columns: Int, stride: Int, bias: FloatBuffer?) {
+    precondition(rows > 0 && columns <= stride && weights.count >= rows * stride, "sizes differ")
+    let size = Int(DUET_POINTWISE_ROWS), count = (rows + size - 1) / size
+    self.rows = rows
+    self.columns = columns
+    panels = FloatBuffer(count: count * columns * size)
+    self.bias = FloatBuffer(count: count * size)
+    for row in 0..<count * size { self.bias[row] = row < rows ? bias?[row] ?? 0 : 0 }
+    unsafe duet_pack_pointwise(
+      weights.pointer(0..<rows * stride), rows, columns, stride, panels.pointer(0..<panels.count))
+  }
+}
+
 /// A depthwise convolution: sizes and weights.
 package struct DepthwiseLayer: Sendable {
   package let channels: Int
@@ -144,6 +168,29 @@ extension Operations {
   /// Floats of scratch that `apply` needs.
   package func scratch(_ layer: LinearLayer) -> Int {
     unsafe (duet_panel_bytes(table, layer.typeNumber, layer.columns) + 3) / 4
+  }
+
+  /// `out[t, r] = finish(row r . x[t] + bias[r]) + residual[t, r]` for some rows, which begin at a whole
+  /// panel, and some tokens. The results are written to `out`, whose pixels may be padded.
+  package func apply(
+    _ layer: PointwiseLayer, rows: Range<Int>, _ x: Activations, tokens: Range<Int>, finish: LayerFinish,
+    residual: Activations?, out: FloatBuffer, stride: Int
+  ) {
+    let size = Int(DUET_POINTWISE_ROWS)
+    precondition(
+      rows.lowerBound % size == 0 && rows.upperBound <= layer.rows && rows.upperBound <= stride, "rows")
+    precondition(!tokens.isEmpty && x.width >= layer.columns && tokens.upperBound <= x.capacity, "tokens")
+    let source = unsafe x.values.pointer(Self.span(tokens, 0, layer.columns, x.width))
+    for row in Swift.stride(from: rows.lowerBound, to: rows.upperBound, by: size) {
+      let count = min(size, rows.upperBound - row), panel = row * layer.columns
+      let added = unsafe residual.map {
+        unsafe UnsafePointer($0.values.pointer(Self.span(tokens, row, count, $0.width)))
+      }
+      unsafe table.pointee.pointwise(
+        layer.panels.pointer(panel..<panel + size * layer.columns), count, layer.columns,
+        layer.bias.pointer(row..<row + size), finish.number, source, x.width, tokens.count, added,
+        residual?.width ?? 0, out.pointer(Self.span(tokens, row, count, stride)), stride)
+    }
   }
 
   /// Row `row` of a depthwise convolution whose results are as many as its input divided by the step,

@@ -10,9 +10,9 @@ final class EfficientNet: SquareEncoder {
   let tokenCount: Int
   let width: Int
   private let side: Int
-  private let stem: LinearLayer
+  private let stem: Pointwise
   private let blocks: [Block]
-  private let head: LinearLayer
+  private let head: Pointwise
   private let run: LayerRunner
 
   private let patches: Activations
@@ -22,7 +22,7 @@ final class EfficientNet: SquareEncoder {
   private static let stemStep = 2
   private static let widths = 8...4_096
 
-  init(_ fields: VisionFields, _ run: LayerRunner) throws(VisionError) {
+  init(_ fields: VisionFields, _ run: LayerRunner, precision: ActivationType) throws(VisionError) {
     self.run = run
     side = try fields.side()
     width = try fields.required("embedding_length", Self.widths)
@@ -31,20 +31,23 @@ final class EfficientNet: SquareEncoder {
     let steps = try Self.steps(fields, count)
     var size = (side + 1) / 2
     try fields.checkRoom(size * size, 32)
-    stem = try weights.layer("v.stem", rows: Self.rows(weights, "v.stem"), columns: 32)
-    patches = Activations(capacity: size * size, width: 32)
-    stemOut = Activations(capacity: size * size, channels: stem.rows)
+    let kernelValues = 3 * Self.stemKernel * Self.stemKernel
+    stem = try Pointwise(
+      "v.stem", weights, rows: Self.rows(weights, "v.stem"), channels: kernelValues, precision: precision)
+    patches = Activations(capacity: size * size, channels: kernelValues)
     try fields.checkRoom(size * size, stem.rows)
-    var input = stemOut, channels = stem.rows
+    stemOut = Activations(capacity: size * size, channels: stem.rows)
+    var channels = stem.rows
     var blocks: [Block] = []
     for index in 0..<count {
       let block = try Block(
-        index, fields, weights, input: input, channels: channels, size: size, step: steps[index])
+        index, fields, weights, channels: channels, size: size, step: steps[index], precision: precision)
       blocks.append(block)
-      (input, channels, size) = (block.out, block.channels, block.outSize)
+      (channels, size) = (block.channels, block.outSize)
     }
     self.blocks = blocks
-    head = try weights.layer("v.head", rows: width, columns: input.width)
+    head = try Pointwise("v.head", weights, rows: width, channels: channels, precision: precision)
+    try fields.checkRoom(size * size, width)
     tokenCount = size * size
     features = FloatBuffer(count: tokenCount * width)
   }
@@ -74,14 +77,14 @@ final class EfficientNet: SquareEncoder {
 
   func encode(_ values: [Float]) -> [Float] {
     gatherPatches(values)
-    run.apply(
-      stem, patches, tokens: patches.capacity, finish: .relu6, out: stemOut.values, stride: stemOut.width)
+    stem.apply(
+      patches, pixels: patches.capacity, finish: .relu6, out: stemOut.values, stride: stemOut.width, run)
     var input = stemOut
     for block in blocks {
       block.apply(input, run)
       input = block.out
     }
-    run.apply(head, input, tokens: tokenCount, finish: .relu6, out: features, stride: width)
+    head.apply(input, pixels: tokenCount, finish: .relu6, out: features, stride: width, run)
     return features.array(0..<features.count)
   }
 
@@ -103,7 +106,6 @@ final class EfficientNet: SquareEncoder {
             }
           }
         }
-        for rest in kernel * kernel * 3..<patches.width { patches.values[start + rest] = 0 }
       }
     }
   }
@@ -112,9 +114,9 @@ final class EfficientNet: SquareEncoder {
 extension EfficientNet {
   /// One inverted bottleneck: `out = project(depthwise(expand(x)))`, plus x where both are alike.
   fileprivate struct Block {
-    let expand: LinearLayer?
+    let expand: Pointwise?
     let depthwise: DepthwiseLayer
-    let project: LinearLayer
+    let project: Pointwise
     let size: Int
     let outSize: Int
     let channels: Int
@@ -127,8 +129,8 @@ extension EfficientNet {
     let out: Activations
 
     init(
-      _ index: Int, _ fields: VisionFields, _ weights: VisionWeights, input: Activations, channels: Int,
-      size: Int, step: Int
+      _ index: Int, _ fields: VisionFields, _ weights: VisionWeights, channels: Int, size: Int, step: Int,
+      precision: ActivationType
     ) throws(VisionError) {
       let name = "v.blk.\(index)."
       self.size = size
@@ -137,7 +139,8 @@ extension EfficientNet {
       if weights.has("\(name)expand.weight") {
         hidden = try EfficientNet.rows(weights, "\(name)expand")
         try fields.checkRoom(size * size, hidden)
-        expand = try weights.layer("\(name)expand", rows: hidden, columns: input.width)
+        expand = try Pointwise(
+          "\(name)expand", weights, rows: hidden, channels: channels, precision: precision)
         expanded = Activations(capacity: size * size, channels: hidden)
       } else {
         expand = nil
@@ -146,7 +149,8 @@ extension EfficientNet {
       depthwise = try Self.depthwise(weights, "\(name)depthwise", channels: hidden, step: step)
       convolved = Activations(capacity: outSize * outSize, channels: hidden)
       let rows = try EfficientNet.rows(weights, "\(name)project")
-      project = try weights.layer("\(name)project", rows: rows, columns: convolved.width)
+      project = try Pointwise(
+        "\(name)project", weights, rows: rows, channels: hidden, precision: precision)
       try fields.checkRoom(outSize * outSize, rows)
       self.channels = rows
       out = Activations(capacity: outSize * outSize, channels: rows)
@@ -165,16 +169,16 @@ extension EfficientNet {
 
     func apply(_ x: Activations, _ run: LayerRunner) {
       if let expand, let expanded {
-        run.apply(
-          expand, x, tokens: size * size, finish: .relu6, out: expanded.values, stride: expanded.width)
+        expand.apply(
+          x, pixels: size * size, finish: .relu6, out: expanded.values, stride: expanded.width, run)
       }
       let source = expanded ?? x
       run.forEach(outSize, size: 1) { [operations = run.operations] row in
         operations.convolve(depthwise, source, width: size, height: size, row: row, out: convolved)
       }
-      run.apply(
-        project, convolved, tokens: outSize * outSize,
-        residual: isResidual ? (x.values, x.width) : nil, out: out.values, stride: out.width)
+      project.apply(
+        convolved, pixels: outSize * outSize, finish: .none, residual: isResidual ? x : nil, out: out.values,
+        stride: out.width, run)
     }
   }
 }

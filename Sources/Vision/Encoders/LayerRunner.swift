@@ -39,6 +39,22 @@ final class LayerRunner {
     }
   }
 
+  /// The same by packed floats.
+  func apply(
+    _ layer: PointwiseLayer, _ x: Activations, tokens: Int, finish: LayerFinish, residual: Activations? = nil,
+    out: FloatBuffer, stride: Int
+  ) {
+    // Pixels of a chunk fit a part of the second cache; they come in sixes. Panels hold 16 rows.
+    let size = max(12, min(192, 32_768 / layer.columns / 6 * 6)), rows = 128
+    let rowChunks = (layer.rows + rows - 1) / rows, tokenChunks = (tokens + size - 1) / size
+    pool.run(rowChunks * tokenChunks) { [operations] chunk, _ in
+      let row = chunk % rowChunks * rows, token = chunk / rowChunks * size
+      operations.apply(
+        layer, rows: row..<min(layer.rows, row + rows), x, tokens: token..<min(tokens, token + size),
+        finish: finish, residual: residual, out: out, stride: stride)
+    }
+  }
+
   /// Calls `body` for each of many small pieces of work.
   func forEach(_ count: Int, size: Int = 32, _ body: (Int) -> Void) {
     pool.run((count + size - 1) / size) { chunk, _ in

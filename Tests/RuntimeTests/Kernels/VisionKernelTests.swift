@@ -98,6 +98,28 @@ struct VisionKernelTests {
   }
 
   @Test(arguments: fast)
+  func pointwiseConvolutionsAgree(tier: String) {
+    guard let generic = unsafe duet_select("generic"), let fast = unsafe duet_select(tier) else { return }
+    for (rows, count) in [(16, 27), (8, 16), (24, 33), (5, 7), (40, 144)] {
+      let panels = (rows + 15) / 16
+      var packed = [Float](repeating: .nan, count: panels * count * 16)
+      unsafe duet_pack_pointwise(values(rows * (count + 2), 13), rows, count, count + 2, &packed)
+      let bias = values(16, 14), x = values(17 * (count + 3), 15), added = values(17 * 24, 16)
+      for finish in [DUET_FINISH_NONE, DUET_FINISH_RELU6, DUET_FINISH_SILU] {
+        for tokens in [1, 5, 6, 17] {
+          var a = [Float](repeating: .nan, count: 17 * 20), b = a
+          let some = min(rows, 16)
+          unsafe generic.pointee.pointwise(
+            packed, some, count, bias, finish, x, count + 3, tokens, added, 24, &a, 20)
+          unsafe fast.pointee.pointwise(
+            packed, some, count, bias, finish, x, count + 3, tokens, added, 24, &b, 20)
+          #expect(largestDifference(a, b) < 1e-3 && a.filter(\.isNaN).count == b.filter(\.isNaN).count)
+        }
+      }
+    }
+  }
+
+  @Test(arguments: fast)
   func normsAndSoftmaxAgree(tier: String) {
     guard let generic = unsafe duet_select("generic"), let fast = unsafe duet_select(tier) else { return }
     for count in [1, 5, 8, 64, 100, 1_152] {
