@@ -77,8 +77,8 @@ struct Hostile: ParsableCommand {
   private var workerArguments: [String] {
     (model.map { [$0] } ?? []) + (images.map { ["--images", $0] } ?? []) + (adapter ? ["--adapter"] : [])
       + (checkpoints ? ["--checkpoints"] : []) + (texts ? ["--texts"] : []) + [
-      "--seed", "\(seed)", "--time-limit", "\(timeLimit)",
-    ]
+        "--seed", "\(seed)", "--time-limit", "\(timeLimit)",
+      ]
   }
 
   private func runSingle(_ mutator: any MutantSource) throws {
