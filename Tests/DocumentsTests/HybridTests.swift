@@ -75,7 +75,7 @@ import Testing
     let library = try DocumentLibrary(path: folder.file("index.sqlite"))
     let collection = try library.add(paths: [folder.file("d")]).collection.ranked(by: encoder)
     let task = Task {
-      try collection.encodePassages { _, _ in withUnsafeCurrentTask { unsafe $0?.cancel() } }
+      try collection.encodePassages { _, _ in unsafe withUnsafeCurrentTask { unsafe $0?.cancel() } }
     }
     await #expect(throws: CancellationError.self) { try await task.value }
     let missing = try collection.missingVectors()

@@ -47,28 +47,29 @@ final class LoopbackServer: Sendable {
   init(_ answer: @escaping @Sendable (_ request: Request) -> Answer) throws {
     self.answer = answer
     #if canImport(Glibc)
-      listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+      let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     #else
-      listener = socket(AF_INET, SOCK_STREAM, 0)
+      let descriptor = socket(AF_INET, SOCK_STREAM, 0)
     #endif
+    listener = descriptor
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
     var size = socklen_t(MemoryLayout<sockaddr_in>.size)
     let status = unsafe withUnsafeMutablePointer(to: &address) { pointer in
       unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-        let bound = unsafe bind(listener, generic, size)
-        return unsafe bound == 0 ? getsockname(listener, generic, &size) : bound
+        let bound = unsafe bind(descriptor, generic, size)
+        return unsafe bound == 0 ? getsockname(descriptor, generic, &size) : bound
       }
     }
-    guard status == 0, listen(listener, 8) == 0 else { throw POSIXError(.EADDRINUSE) }
+    guard status == 0, listen(descriptor, 8) == 0 else { throw POSIXError(.EADDRINUSE) }
     port = UInt16(bigEndian: address.sin_port)
     Thread.detachNewThread { [self] in serve() }
   }
 
   private func serve() {
     while true {
-      let connection = unsafe accept(listener, nil, nil)
+      let connection = accept(listener, nil, nil)
       guard connection >= 0 else { return }
       Thread.detachNewThread { [self] in
         handle(connection)
@@ -101,7 +102,7 @@ final class LoopbackServer: Sendable {
       #if canImport(Darwin)
         let count = unsafe Darwin.send(connection, rest, rest.count, 0)
       #else
-        let count = unsafe Glibc.send(connection, rest, rest.count, Int32(MSG_NOSIGNAL.rawValue))
+        let count = unsafe Glibc.send(connection, rest, rest.count, Int32(MSG_NOSIGNAL))
       #endif
       guard count > 0 else { return }
       sent += count

@@ -75,10 +75,11 @@ struct Hostile: ParsableCommand {
   }
 
   private var workerArguments: [String] {
-    (model.map { [$0] } ?? []) + (images.map { ["--images", $0] } ?? []) + (adapter ? ["--adapter"] : [])
-      + (checkpoints ? ["--checkpoints"] : []) + (texts ? ["--texts"] : []) + [
-        "--seed", "\(seed)", "--time-limit", "\(timeLimit)",
-      ]
+    var arguments = ["--seed", "\(seed)", "--time-limit", "\(timeLimit)"]
+    if let model { arguments.append(model) }
+    if let images { arguments += ["--images", images] }
+    let flags = [("--adapter", adapter), ("--checkpoints", checkpoints), ("--texts", texts)]
+    return arguments + flags.filter(\.1).map(\.0)
   }
 
   private func runSingle(_ mutator: any MutantSource) throws {

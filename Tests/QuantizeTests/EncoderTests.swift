@@ -121,7 +121,7 @@ private func error(_ x: [Float], _ y: [Float], weights: [Float]? = nil) -> Doubl
     var values = [Float](repeating: 0, count: columns)
     values[3] = 3e38
     values[200] = -3e38
-    values[300] = 1e-40
+    values[300] = Float.leastNonzeroMagnitude * 71_362
     for search in [false, true] {
       let result = decoded(type, encoded(type, values, search: search, tier: "generic"))
       let isFinite = result.allSatisfy { $0.isFinite }

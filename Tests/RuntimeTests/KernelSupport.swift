@@ -118,7 +118,7 @@ struct QuantizedVector {
     unsafe weights.withUnsafeBytes { weights in
       unsafe duet_run_pack(table, number, weights.baseAddress, type.rowBytes(n), rows, n, &panel)
     }
-    return withViews(tokens, stride) { views, out in
+    return unsafe withViews(tokens, stride) { views, out in
       unsafe duet_run_multiply(table, number, panel, rows, n, views, tokens.count, &out, stride)
     }
   }
@@ -128,7 +128,7 @@ struct QuantizedVector {
     _ type: TensorType, _ weights: [UInt8], rows: Int, _ tokens: [QuantizedVector], stride: Int
   ) -> [Float] {
     guard let n = tokens.first?.x.count else { return [] }
-    return withViews(tokens, stride) { views, out in
+    return unsafe withViews(tokens, stride) { views, out in
       unsafe duet_run_dot_columns(
         table, Int32(type.rawValue), weights, type.rowBytes(n), rows, n, views, tokens.count, &out, stride)
     }
