@@ -63,6 +63,7 @@ final class EncoderPass: Sendable {
     }
     let count = ranges.last?.upperBound ?? 0
     precondition(count <= capacity, "more tokens than the buffers hold")
+    guard count > 0 else { return ranges.map { _ in [Float](repeating: 0, count: config.width) } }
     for (text, range) in zip(texts, ranges) { embed(text, at: range.lowerBound) }
     for layer in weights.layers { apply(layer, ranges, count) }
     return ranges.map(pooled)
