@@ -39,8 +39,7 @@ private struct Line: Decodable {
       #expect(found.skips.counts == expected.skipped, "\(about)")
       #expect(found.examples.count == expected.examples, "\(about)")
       for example in found.examples {
-        let next = lines.popFirst()
-        let line = try JSONDecoder().decode(Line.self, from: try #require(next))
+        let line = try JSONDecoder().decode(Line.self, from: try #require(lines.popFirst()))
         #expect(example.tokens == line.ids, "\(about), \(line.id)")
         let weights = example.weights.map { $0 == 1 ? "1" : "0" }.joined()
         #expect(weights == line.weights, "\(about), \(line.id)")
