@@ -280,6 +280,4 @@ static inline void duet_pause(void) {
 #endif
 }
 
-#include "training.h"
-
 #endif
