@@ -46,7 +46,7 @@ extension Decoder {
     let work = chunks(products, direct: direct, together: finish != nil)
     let leading = changes?.count ?? 0
     changes?.restart()
-    pool.run(work.reduce(leading) { $0 + $1.count }, leading: leading) { [self] chunk, worker in
+    pool.run(work.reduce(leading) { $0 + $1.count }) { [self] chunk, worker in
       guard chunk >= leading else {
         changes?.reduce(chunk, x, scratch: direct ? nil : space.panels[worker], self)
         return

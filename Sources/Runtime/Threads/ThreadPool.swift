@@ -13,45 +13,34 @@ import Synchronization
 ///
 /// A decoder step is some hundred short loops in a row, so a hand-off must cost well under a
 /// microsecond: waiting workers spin for `spinLimit` rounds, then yield their core, then sleep.
-/// Each thread has a range of chunks of its own, so that it reads neighbouring memory, and takes
-/// them from an atomic counter; once it has none left it takes those of others, so a slow or busy
-/// core does not hold up the rest. One loop runs at a time; `run` must not be called from within a
-/// loop.
+/// Chunks are taken from an atomic counter, so a slow or busy core does not hold up the rest.
+/// One loop runs at a time; `run` must not be called from within a loop.
 @safe package final class ThreadPool: @unchecked Sendable {
   /// Threads that work on a loop, the caller's among them.
   package let threadCount: Int
 
-  /// A range of chunks: the next one to take (32 bits), and the first beyond the last (32).
-  private struct Share: ~Copyable {
-    let ticket = Atomic<UInt64>(0)
-    // A cache line of its own.
-    private let padding: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0, 0)
-  }
-
-  /// The chunks that go before all others, then one share for each thread.
-  private let shares: UnsafeMutablePointer<Share>
-  /// The number of the loop in progress.
-  private let loop = Atomic<Int>(0)
+  /// The loop in progress: its number (24 bits), its chunks (20), the next one to take (20).
+  private let ticket = Atomic<UInt64>(0)
   private let completed = Atomic<Int>(0)
   private let sleepers = Atomic<Int>(0)
   private let stopping = Atomic<Bool>(false)
-  /// Written before tickets are published, read by those who drew a chunk of that loop.
+  /// Written before `ticket` is published, read by those who drew a chunk of that loop.
   private nonisolated(unsafe) var body: (_ chunk: Int, _ worker: Int) -> Void = { _, _ in }
   private let lock: UnsafeMutablePointer<pthread_mutex_t>
   private let wake: UnsafeMutablePointer<pthread_cond_t>
   private var threads: [pthread_t] = []
 
+  private static let countBits: UInt64 = 20
+  private static let mask: UInt64 = 1 << countBits - 1
   /// About 20 µs of pauses, then `yieldLimit` yields before a worker sleeps.
   private static let spinLimit = 1_000
   private static let yieldLimit = 200
   /// The most chunks that one loop may have.
-  package static let maximumChunks = 1 << 19
+  package static let maximumChunks = Int(mask) / 2
 
   /// Starts `threadCount - 1` workers; at least the caller works.
   package init(threadCount: Int) {
     self.threadCount = max(1, min(threadCount, 256))
-    unsafe shares = .allocate(capacity: self.threadCount + 1)
-    for index in 0...self.threadCount { unsafe (shares + index).initialize(to: Share()) }
     unsafe lock = .allocate(capacity: 1)
     unsafe wake = .allocate(capacity: 1)
     unsafe pthread_mutex_init(lock, nil)
@@ -61,10 +50,8 @@ import Synchronization
 
   /// Calls `body` once for each chunk in `0..<count`, on any thread, and returns when all are done.
   /// `worker` is below `threadCount` and differs between calls that run at the same time.
-  ///
-  /// - Parameter leading: chunks, the first ones, that no other is taken before.
-  package func run(_ count: Int, leading: Int = 0, _ body: (_ chunk: Int, _ worker: Int) -> Void) {
-    precondition(count <= Self.maximumChunks && leading <= count, "too many chunks")
+  package func run(_ count: Int, _ body: (_ chunk: Int, _ worker: Int) -> Void) {
+    precondition(count <= Self.maximumChunks, "too many chunks")
     guard count > 1, threadCount > 1 else {
       for chunk in 0..<count { body(chunk, 0) }
       return
@@ -72,7 +59,9 @@ import Synchronization
     withoutActuallyEscaping(body) { escaping in
       unsafe self.body = escaping
       completed.store(0, ordering: .relaxed)
-      publish(count, leading)
+      let number = (ticket.load(ordering: .relaxed) >> (2 * Self.countBits)) &+ 1
+      ticket.store(
+        number << (2 * Self.countBits) | UInt64(count) << Self.countBits, ordering: .sequentiallyConsistent)
       if sleepers.load(ordering: .sequentiallyConsistent) > 0 { wakeAll() }
       work(0)
       waitForCompletion(count)
@@ -80,42 +69,17 @@ import Synchronization
     }
   }
 
-  private func publish(_ count: Int, _ leading: Int) {
-    share(0, 0..<leading)
-    let rest = count - leading
-    for worker in 0..<threadCount {
-      let start = leading + rest * worker / threadCount
-      share(worker + 1, start..<leading + rest * (worker + 1) / threadCount)
-    }
-    loop.wrappingAdd(1, ordering: .sequentiallyConsistent)
-  }
-
-  private func share(_ index: Int, _ chunks: Range<Int>) {
-    let ticket = UInt64(chunks.upperBound) << 32 | UInt64(chunks.lowerBound)
-    unsafe shares[index].ticket.store(ticket, ordering: .releasing)
-  }
-
   /// Takes chunks until none is left. A chunk once drawn belongs to a loop that cannot end before
-  /// it is counted as done, so `body` is that of its loop even if that began meanwhile.
+  /// it is done, so `body` and the count are those of that loop even if it began meanwhile.
   private func work(_ worker: Int) {
-    var done = take(0, worker)
-    for offset in 0..<threadCount { done += take((worker + offset) % threadCount + 1, worker) }
-    if done > 0 { completed.wrappingAdd(done, ordering: .releasing) }
-  }
-
-  /// Takes the chunks of a share, and returns how many there were.
-  private func take(_ index: Int, _ worker: Int) -> Int {
-    var done = 0
-    while unsafe Self.hasChunk(shares[index].ticket.load(ordering: .relaxed)) {
-      let drawn = unsafe shares[index].ticket.wrappingAdd(1, ordering: .acquiringAndReleasing).oldValue
-      guard Self.hasChunk(drawn) else { break }
-      call(Int(drawn & 0xFFFF_FFFF), worker)
-      done += 1
+    while true {
+      let drawn = ticket.wrappingAdd(1, ordering: .acquiringAndReleasing).oldValue
+      let chunk = drawn & Self.mask, count = drawn >> Self.countBits & Self.mask
+      guard chunk < count else { return }
+      call(Int(chunk), worker)
+      completed.wrappingAdd(1, ordering: .releasing)
     }
-    return done
   }
-
-  private static func hasChunk(_ ticket: UInt64) -> Bool { ticket & 0xFFFF_FFFF < ticket >> 32 }
 
   /// A call of its own, so that this thread's hold on the closure ends before the chunk counts as
   /// done: `run` must not return while another thread still holds it.
@@ -134,12 +98,15 @@ import Synchronization
     if rounds < spinLimit { duet_pause() } else { sched_yield() }
   }
 
+  private func hasWork() -> Bool {
+    let now = ticket.load(ordering: .sequentiallyConsistent)
+    return now & Self.mask < now >> Self.countBits & Self.mask
+  }
+
   private func serve(_ worker: Int) {
-    var rounds = 0, seen = 0
+    var rounds = 0
     while !stopping.load(ordering: .acquiring) {
-      let now = loop.load(ordering: .acquiring)
-      if now != seen {
-        seen = now
+      if hasWork() {
         work(worker)
         rounds = 0
       } else {
@@ -149,20 +116,17 @@ import Synchronization
         } else if rounds < Self.spinLimit + Self.yieldLimit {
           sched_yield()
         } else {
-          sleep(after: seen)
+          sleep()
           rounds = 0
         }
       }
     }
   }
 
-  /// Waits for the loop that follows number `seen`.
-  private func sleep(after seen: Int) {
+  private func sleep() {
     unsafe pthread_mutex_lock(lock)
     sleepers.wrappingAdd(1, ordering: .sequentiallyConsistent)
-    while loop.load(ordering: .sequentiallyConsistent) == seen && !stopping.load(ordering: .acquiring) {
-      unsafe pthread_cond_wait(wake, lock)
-    }
+    while !hasWork() && !stopping.load(ordering: .acquiring) { unsafe pthread_cond_wait(wake, lock) }
     sleepers.wrappingSubtract(1, ordering: .sequentiallyConsistent)
     unsafe pthread_mutex_unlock(lock)
   }
@@ -209,7 +173,5 @@ import Synchronization
     unsafe pthread_mutex_destroy(lock)
     unsafe wake.deallocate()
     unsafe lock.deallocate()
-    unsafe shares.deinitialize(count: threadCount + 1)
-    unsafe shares.deallocate()
   }
 }
