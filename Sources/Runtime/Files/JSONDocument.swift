@@ -100,7 +100,8 @@ private struct JSONReader {
   private var byte: UInt8? { position < bytes.count ? bytes[position] : nil }
 
   mutating func document() throws(JSONError) -> [JSONDocument.Node] {
-    nodes.reserveCapacity(min(bytes.count / 8, JSONDocument.maximumValues) + 1)
+    // A value takes two bytes or more. Memory that is not used is not provided.
+    nodes.reserveCapacity(min(bytes.count / 2, JSONDocument.maximumValues) + 1)
     try value(depth: 0)
     skipSpace()
     guard byte == nil else { throw fail() }
