@@ -54,7 +54,8 @@ def pieces(folder, prefix):
         byte_fallback=True, character_coverage=0.98, pad_id=0, bos_id=1, eos_id=2, unk_id=3, pad_piece="<pad>",
         hard_vocab_limit=False, add_dummy_prefix=prefix, remove_extra_whitespaces=False, minloglevel=2)
     (folder / "tokenizer.vocab").unlink()
-    vocabulary, merges = SentencePieceExtractor(str(model) + ".model").extract()[:2]
+    found = SentencePieceExtractor(str(model) + ".model").extract(models.BPE)
+    vocabulary, merges = found["vocab"], [tuple(pair[:2]) for pair in found["merges"]]
     tokenizer = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     steps = [normalizers.Prepend("▁")] if prefix else []
     tokenizer.normalizer = normalizers.Sequence(steps + [normalizers.Replace(" ", "▁")])

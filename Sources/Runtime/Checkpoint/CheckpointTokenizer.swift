@@ -217,11 +217,15 @@ struct TokenList {
       let whole = Array(bytes[..<space] + bytes[(space + 1)...])
       if order[whole] == nil { order[whole] = order.count }
     }
+    // Pieces that no merge makes, single characters, follow in the order of their numbers.
+    var next = order.count
     return texts.enumerated().map { index, text in
       guard let text else { return -10_000 }
       if added.contains(index) { return -1_000 }
       guard kinds[index] == .normal else { return 0 }
-      return -Float(order[text] ?? order.count + index)
+      if let place = order[text] { return -Float(place) }
+      defer { next += 1 }
+      return -Float(next)
     }
   }
 
