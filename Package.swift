@@ -17,6 +17,7 @@ let package = Package(
     .library(name: "DuetDocuments", targets: ["DuetDocuments"]),
     .library(name: "DuetRouter", targets: ["DuetRouter"]),
     .library(name: "DuetVision", targets: ["DuetVision"]),
+    .library(name: "DuetTrainer", targets: ["DuetTrainer"]),
     .executable(name: "duet", targets: ["duet"]),
   ],
   dependencies: [
@@ -60,12 +61,21 @@ let package = Package(
     .target(
       name: "DuetVision", dependencies: ["DuetRuntime", "CKernels", "CImageCodecs"], path: "Sources/Vision",
       swiftSettings: strict),
+    .systemLibrary(
+      name: "COpenBLAS", providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+    .target(
+      name: "DuetTrainer",
+      dependencies: ["DuetRuntime", "CKernels", "COpenBLAS"],
+      path: "Sources/Trainer",
+      swiftSettings: strict
+    ),
     .target(name: "DuetTerminal", path: "Sources/Terminal", swiftSettings: strict),
     .target(name: "DuetDownload", path: "Sources/Download", swiftSettings: strict),
     .executableTarget(
       name: "duet",
       dependencies: [
-        "DuetRuntime", "DuetQuantize", "DuetDocuments", "DuetRouter", "DuetTerminal", "DuetDownload",
+        "DuetRuntime", "DuetQuantize", "DuetDocuments", "DuetRouter", "DuetTrainer", "DuetTerminal",
+        "DuetDownload",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       resources: [.embedInCode("Pull/models.tsv"), .embedInCode("Pull/fetch_model.py")],
@@ -91,6 +101,9 @@ let package = Package(
       resources: [.copy("Fixtures")], swiftSettings: strict),
     .testTarget(name: "DownloadTests", dependencies: ["DuetDownload"], swiftSettings: strict),
     .testTarget(name: "TerminalTests", dependencies: ["DuetTerminal"], swiftSettings: strict),
+    .testTarget(
+      name: "TrainerTests", dependencies: ["DuetRuntime", "DuetTrainer"],
+      resources: [.copy("Fixtures")], swiftSettings: strict),
     .testTarget(name: "RouterTests", dependencies: ["DuetRouter"], swiftSettings: strict),
     .executableTarget(
       name: "duet-vision-check",

@@ -40,6 +40,7 @@ missing_packages() {
   [[ -e /usr/include/zlib.h || -e /usr/local/include/zlib.h ]] || echo zlib1g-dev
   [[ -e /usr/include/jpeglib.h || -e /usr/local/include/jpeglib.h ]] || echo libjpeg-dev
   [[ -e /usr/include/png.h || -e /usr/local/include/png.h ]] || echo libpng-dev
+  [[ -e /usr/include/cblas.h || -n $(compgen -G '/usr/include/*/cblas*.h') ]] || echo libopenblas-dev
   command -v python3 >/dev/null || echo python3
 }
 

@@ -38,4 +38,7 @@ void duet_generic_pointwise(const float *panel, size_t rows, size_t n, const flo
                             size_t residual_stride, float *out, size_t out_stride);
 void duet_generic_combine(const float *state, size_t stride, size_t count, size_t head_size, float *out);
 
+// The training kernels of that tier; NULL where this build has none.
+const duet_training *duet_training_avx2(void);
+
 #endif

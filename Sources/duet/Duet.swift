@@ -20,7 +20,8 @@ struct Duet: AsyncParsableCommand {
     subcommands: [
       ChatCommand.self, InspectCommand.self, TokenizeCommand.self, EmbedCommand.self,
       PerplexityCommand.self, BenchCommand.self, QuantizeCommand.self, ImatrixCommand.self,
-      CompareCommand.self, HistoryCommand.self, PullCommand.self, ModelsCommand.self, DoctorCommand.self,
+      CompareCommand.self, TrainCommand.self, HistoryCommand.self, PullCommand.self, ModelsCommand.self,
+      DoctorCommand.self,
     ])
 
   static func main() async {

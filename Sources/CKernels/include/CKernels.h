@@ -280,4 +280,6 @@ static inline void duet_pause(void) {
 #endif
 }
 
+#include "training.h"
+
 #endif

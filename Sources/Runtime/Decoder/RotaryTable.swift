@@ -7,25 +7,25 @@
 #endif
 
 /// Angles of the rotary embedding (arXiv 2104.09864) for the tokens of a batch.
-struct RotaryTable {
+package struct RotaryTable {
   /// Radians per position, one for each rotated pair.
   let frequencies: [Double]
   /// [tokens, pairs cosines + pairs sines]
-  let angles: FloatBuffer
+  package let angles: FloatBuffer
   let rotary: DecoderConfig.Rotary
 
-  init(_ rotary: DecoderConfig.Rotary, capacity: Int) {
+  package init(_ rotary: DecoderConfig.Rotary, capacity: Int) {
     self.rotary = rotary
     frequencies = rotary.frequencies
     angles = FloatBuffer(count: capacity * rotary.dimensions)
   }
 
   /// Where the angles of the batch's token `index` begin.
-  func offset(_ index: Int) -> Int { index * rotary.dimensions }
+  package func offset(_ index: Int) -> Int { index * rotary.dimensions }
 
   /// Writes the angles of the batch's token `index`, which stands at `position`. In double
   /// precision: a rounding of the frequency would grow with the position.
-  func fill(_ index: Int, position: Int) {
+  package func fill(_ index: Int, position: Int) {
     let start = offset(index), pairs = frequencies.count
     for pair in 0..<pairs {
       let angle = Double(position) * frequencies[pair]

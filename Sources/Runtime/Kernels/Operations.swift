@@ -56,13 +56,22 @@ import CKernels
     _ activation: DecoderConfig.Activation, _ gate: FloatBuffer, up: FloatBuffer, out: FloatBuffer,
     _ range: Range<Int>
   ) {
+    self.gate(activation, gate, range, up: up, range, out: out, at: range.lowerBound)
+  }
+
+  /// The same, where gate, up and result lie at different places.
+  package func gate(
+    _ activation: DecoderConfig.Activation, _ gate: FloatBuffer, _ gateRange: Range<Int>, up: FloatBuffer,
+    _ upRange: Range<Int>, out: FloatBuffer, at offset: Int
+  ) {
+    let count = gateRange.count
+    precondition(upRange.count == count, "gate and up differ in length")
+    let target = unsafe out.pointer(offset..<offset + count)
     switch activation {
     case .silu:
-      unsafe table.pointee.silu_multiply(
-        gate.pointer(range), up.pointer(range), range.count, out.pointer(range))
+      unsafe table.pointee.silu_multiply(gate.pointer(gateRange), up.pointer(upRange), count, target)
     case .gelu:
-      unsafe table.pointee.gelu_multiply(
-        gate.pointer(range), up.pointer(range), range.count, out.pointer(range))
+      unsafe table.pointee.gelu_multiply(gate.pointer(gateRange), up.pointer(upRange), count, target)
     }
   }
 

@@ -1,23 +1,38 @@
 /// Writes a conversation by a model's chat template and encodes it. Names of control tokens in the
 /// template become these tokens; in a message they stay text.
-struct PromptEncoder {
+package struct PromptEncoder {
   let model: Model
   let template: ChatTemplate
 
+  package init(model: Model, template: ChatTemplate) {
+    self.model = model
+    self.template = template
+  }
+
+  /// The tokens of the prompt that asks for the next message of the assistant.
   func encode(_ messages: [ChatMessage]) throws(SessionError) -> [Int32] {
+    let text = try text(messages, addGenerationPrompt: true)
+    return begin(model.tokenizer.encode(guarded: Array(text.utf8)))
+  }
+
+  /// The conversation as the template writes it, guarded (see `GuardedText`).
+  package func text(_ messages: [ChatMessage], addGenerationPrompt: Bool) throws(SessionError) -> String {
     let tokenizer = model.tokenizer
     var variables: [String: TemplateValue] = [:]
     if let token = tokenizer.beginningOfText { variables["bos_token"] = .string(tokenizer.text(of: token)) }
     if let token = tokenizer.endOfText { variables["eos_token"] = .string(tokenizer.text(of: token)) }
-    let text: String
     do {
-      text = try template.render(
-        messages: messages.map(guarded), addGenerationPrompt: true, variables: variables)
+      return try template.render(
+        messages: messages.map(guarded), addGenerationPrompt: addGenerationPrompt, variables: variables)
     } catch {
       throw .template(error.description)
     }
-    let tokens = tokenizer.encode(guarded: Array(text.utf8))
-    // Templates of models that want a beginning token mostly write it themselves.
+  }
+
+  /// `tokens` after the beginning token, where the model wants one and they have none: templates of
+  /// such models mostly write it themselves.
+  package func begin(_ tokens: [Int32]) -> [Int32] {
+    let tokenizer = model.tokenizer
     guard tokenizer.addsBeginning, let beginning = tokenizer.beginningOfText, tokens.first != beginning else {
       return tokens
     }

@@ -4,19 +4,19 @@
 ///
 /// Guards pass through a chat template, so that what a user wrote stays apart from what the
 /// template wrote.
-struct GuardedText {
+package struct GuardedText {
   /// U+FDD0
   static let escape: [UInt8] = [0xef, 0xb7, 0x90]
   /// U+FDD0, U+FDD1
   static let mark: [UInt8] = [0xef, 0xb7, 0x90, 0xef, 0xb7, 0x91]
 
   /// The text without guards.
-  private(set) var bytes: [UInt8] = []
+  package private(set) var bytes: [UInt8] = []
   /// Places in `bytes` that had a guard, rising.
   private(set) var places: [Int] = []
 
   /// Takes the guards out of `text`. O(n).
-  init(_ text: [UInt8]) {
+  package init(_ text: [UInt8]) {
     var position = 0
     while position < text.count {
       if Self.starts(text, position, with: Self.mark) {

@@ -1,0 +1,173 @@
+import DuetRuntime
+
+/// How rows become examples.
+public struct DataOptions: Sendable, Equatable {
+  /// What becomes of the context.
+  public var arm = TrainingArm.grounded
+  /// Where it stands.
+  public var placement = ContextPlacement.user
+  /// What the model is told before all turns; nil for what its template says.
+  public var system: String?
+  /// The most tokens of a row; longer ones are left out.
+  public var window = 1_024
+  /// The share of rows whose context has passages of other rows around it.
+  public var distractors = 0.0
+  /// The share of rows that get the context of another row, and a refusal for a response.
+  public var unanswerable = 0.0
+  /// The response of rows that cannot be answered.
+  public var refusal = RowFile.defaultRefusal
+  /// A chat template to use instead of the model's.
+  public var template: String?
+  /// Of the draws for both shares.
+  public var seed: UInt64 = 1
+
+  /// Grounded, the context in the user's turn, up to 1,024 tokens.
+  public init() {}
+}
+
+/// Examples to train on, or to measure with.
+public struct TrainingData: Sendable {
+  /// In the order of the rows.
+  public private(set) var examples: [TrainingExample] = []
+  /// Rows that were left out.
+  public private(set) var skips = Skips()
+  /// The files.
+  public let paths: [String]
+
+  /// Reads rows and encodes them for a model.
+  ///
+  /// - Parameters:
+  ///   - paths: JSON-lines files, one after the other.
+  ///   - model: whose tokenizer and chat template are used.
+  ///   - options: how rows become examples.
+  ///   - progress: called with the rows done and in all.
+  /// - Throws: `TrainingError`, naming file and line; `.noRows` where nothing is left.
+  /// - Complexity: O(text).
+  public init(
+    paths: [String], model: Model, options: DataOptions, progress: (Int, Int) -> Void = { _, _ in }
+  ) throws(TrainingError) {
+    self.paths = paths
+    let encoder = try ExampleEncoder(model, template: options.template)
+    for path in paths {
+      let file = try RowFile(path: path, refusal: options.refusal)
+      skips.add(file.skips)
+      let rows = Disturbance(options: options, rows: file.rows).disturbed()
+      for (index, row) in rows.enumerated() {
+        try append(row, index, path, encoder, options)
+        progress(index + 1, rows.count)
+      }
+    }
+    guard !examples.isEmpty else {
+      throw .noRows(path: paths.joined(separator: ", "), skips: skips.description)
+    }
+  }
+
+  /// Examples that are encoded already.
+  public init(examples: [TrainingExample]) {
+    self.examples = examples
+    paths = []
+  }
+
+  private mutating func append(
+    _ row: TrainingRow, _ index: Int, _ path: String, _ encoder: ExampleEncoder, _ options: DataOptions
+  ) throws(TrainingError) {
+    let chat = options.arm.chat(row, index: index, placement: options.placement, system: options.system)
+    guard let chat else { return skips.add("no context") }
+    let example: TrainingExample
+    do { example = try encoder.example(chat) } catch {
+      throw .template(path: path, line: row.line, problem: error.text)
+    }
+    guard example.tokens.count <= options.window else { return skips.add("longer than the window") }
+    guard example.tokens.count > 1 else { return skips.add("nothing to predict") }
+    examples.append(example)
+  }
+
+  /// Tokens of all examples.
+  public var tokenCount: Int { examples.reduce(0) { $0 + $1.tokens.count } }
+  /// Tokens that count in the loss.
+  public var targetCount: Int { examples.reduce(0) { $0 + $1.weights.count { $0 != 0 } } }
+}
+
+/// Mixes passages of other rows into contexts.
+private struct Disturbance {
+  let options: DataOptions
+  let rows: [TrainingRow]
+
+  func disturbed() -> [TrainingRow] {
+    let contexts = rows.map(\.context).filter { !$0.isEmpty }
+    guard options.distractors > 0 || options.unanswerable > 0, contexts.count > 1 else { return rows }
+    var random = RandomSource(seed: options.seed)
+    return rows.map { changed($0, contexts, &random) }
+  }
+
+  private func changed(
+    _ row: TrainingRow, _ contexts: [String], _ random: inout RandomSource
+  ) -> TrainingRow {
+    guard case .question(let instruction, let context, let response) = row.content, !context.isEmpty else {
+      return row
+    }
+    let draw = Double(random.unit())
+    let other = contexts[Int(random.next() % UInt64(contexts.count))]
+    guard other != context else { return row }
+    func with(_ context: String, _ response: String) -> TrainingRow {
+      TrainingRow(
+        id: row.id,
+        content: .question(instruction: instruction, context: context, response: response), line: row.line)
+    }
+    if draw < options.unanswerable { return with(other, options.refusal) }
+    guard draw < options.unanswerable + options.distractors else { return row }
+    let isFirst = random.next() & 1 == 0
+    return with(isFirst ? "\(other)\n\n\(context)" : "\(context)\n\n\(other)", response)
+  }
+}
+
+/// Which examples each step takes: all of them in each round, shuffled anew or in their order.
+struct ExampleOrder {
+  let count: Int
+  let seed: UInt64
+  let shuffles: Bool
+  private var round = -1
+  private var indices: [Int] = []
+
+  init(count: Int, seed: UInt64, shuffles: Bool) {
+    self.count = count
+    self.seed = seed
+    self.shuffles = shuffles
+  }
+
+  /// The examples of a step of `size`. Depends on the step alone, so that a run can go on anywhere.
+  mutating func examples(step: Int, size: Int) -> [Int] {
+    (step * size..<(step + 1) * size).map { place in
+      if place / count != round { shuffle(place / count) }
+      return indices[place % count]
+    }
+  }
+
+  private mutating func shuffle(_ round: Int) {
+    self.round = round
+    indices = Array(0..<count)
+    guard shuffles else { return }
+    var random = RandomSource(seed: seed &+ UInt64(round) &* 0x9E37_79B9)
+    for index in stride(from: count - 1, to: 0, by: -1) {
+      indices.swapAt(index, Int(random.next() % UInt64(index + 1)))
+    }
+  }
+}
+
+extension PackedBatch {
+  /// Examples in order, in as few batches as hold them when each has at most `limit` tokens or one
+  /// row.
+  static func batches(_ examples: [TrainingExample], limit: Int) -> [PackedBatch] {
+    var batches: [PackedBatch] = []
+    var current = PackedBatch()
+    for example in examples {
+      if !current.tokens.isEmpty, current.tokens.count + example.tokens.count - 1 > limit {
+        batches.append(current)
+        current = PackedBatch()
+      }
+      current.append(tokens: example.tokens, weights: example.weights)
+    }
+    if !current.tokens.isEmpty { batches.append(current) }
+    return batches
+  }
+}

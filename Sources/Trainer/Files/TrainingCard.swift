@@ -1,0 +1,98 @@
+import DuetRuntime
+
+/// What a tuning is, where it came from and how well it did, as Markdown.
+public struct TrainingCard {
+  private let trainer: Trainer
+  private let arm: TrainingArm
+  private let arguments: [String]
+  private let metrics: [MetricsLine]
+
+  /// - Parameters:
+  ///   - trainer: after its run.
+  ///   - arm: of the rows.
+  ///   - arguments: the command that made it.
+  ///   - metrics: of the run.
+  public init(_ trainer: Trainer, arm: TrainingArm, arguments: [String], metrics: [MetricsLine]) {
+    self.trainer = trainer
+    self.arm = arm
+    self.arguments = arguments
+    self.metrics = metrics
+  }
+
+  /// The text.
+  public var markdown: String {
+    let file = trainer.trained.model.file
+    func text(_ key: String) -> String? { (try? file.metadata.string(key)) ?? nil }
+    let licence = text("general.license") ?? "not stated in the file"
+    let data = trainer.data.paths.map { "- `\(Self.name($0))`" }.joined(separator: "\n")
+    let skips = trainer.data.skips.total == 0 ? "none" : trainer.data.skips.description
+    return """
+      # A \(arm.rawValue) tuning of \(trainer.trained.model.name)
+
+      | | |
+      |---|---|
+      | base | \(trainer.trained.model.name), \(trainer.trained.config.architecture) |
+      | licence of the base | \(licence) |
+      | method | \(method) |
+      | trained parameters | \(trainer.trainedCount) |
+      | rows | \(trainer.data.examples.count) |
+      | rows left out | \(skips) |
+      | steps, tokens | \(trainer.step), \(trainer.tokens) |
+      | loss of the last 20 steps | \(lastLoss) |
+      | held-out loss, nats per token | \(heldOut) |
+
+      ## Data
+
+      \(data)
+
+      The licences of the data apply to what is made of them: state them where the tuning is passed on.
+
+      ## Command
+
+          \(command)
+
+      """
+  }
+
+  private static func name(_ path: String) -> String { String(path.split(separator: "/").last ?? "") }
+
+  private var method: String {
+    guard case .lora(let options) = trainer.options.method else { return "all weights" }
+    let targets = LoRAOptions.Target.allCases.filter(options.targets.contains).map(\.rawValue)
+    return "LoRA, rank \(options.rank), alpha \(options.alpha), on \(targets.joined(separator: " "))"
+  }
+
+  private var lastLoss: String {
+    let losses = metrics.compactMap(\.loss).suffix(20)
+    return losses.isEmpty ? "none" : rounded(losses.reduce(0, +) / Double(losses.count))
+  }
+
+  private var heldOut: String {
+    let values = metrics.filter { $0.heldOutLoss != nil }
+    guard let first = values.first?.heldOutLoss, let best = trainer.best else { return "not measured" }
+    return "\(rounded(first)) before, \(rounded(best.loss)) at step \(best.step)"
+  }
+
+  private func rounded(_ value: Double) -> String { "\((value * 10_000).rounded() / 10_000)" }
+
+  /// Paths are cut to their last part: the card travels.
+  private var command: String {
+    arguments.map { argument in
+      let word = argument.contains("/") ? Self.name(argument) : argument
+      return word.contains(" ") ? "'\(word)'" : word
+    }.joined(separator: " ")
+  }
+
+  /// Writes the card.
+  ///
+  /// - Throws: `TrainingError.output`.
+  public func write(_ path: String) throws(TrainingError) {
+    do {
+      let file = try OutputFile(path: path)
+      try file.write(markdown)
+      try file.finish()
+    } catch {
+      throw .output(error)
+    }
+  }
+}

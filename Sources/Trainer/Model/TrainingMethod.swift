@@ -1,0 +1,50 @@
+/// What training changes.
+public enum TrainingMethod: Sendable, Equatable {
+  /// Small matrices beside the frozen ones (arXiv 2106.09685).
+  case lora(LoRAOptions)
+  /// Every weight.
+  case full
+
+  var isFull: Bool { self == .full }
+}
+
+/// The shape of a low-rank adapter.
+public struct LoRAOptions: Sendable, Equatable {
+  /// The matrices that can be adapted.
+  public enum Target: String, Sendable, CaseIterable {
+    case query = "q"
+    case key = "k"
+    case value = "v"
+    case output = "o"
+    case gate, up, down
+
+    var part: String {
+      switch self {
+      case .query: "attn_q"
+      case .key: "attn_k"
+      case .value: "attn_v"
+      case .output: "attn_output"
+      case .gate: "ffn_gate"
+      case .up: "ffn_up"
+      case .down: "ffn_down"
+      }
+    }
+  }
+
+  /// Rows of the first factor.
+  public var rank = 16
+  /// The change is multiplied by `alpha / rank`.
+  public var alpha: Float = 32
+  /// The share of inputs that the change does not see, drawn anew for each token.
+  public var dropout: Float = 0
+  /// The matrices that are adapted. A fused matrix is adapted where one of its parts is named.
+  public var targets = Set(Target.allCases)
+
+  /// Rank 16 and alpha 32 on all seven matrices.
+  public init() {}
+
+  func adapts(_ part: String) -> Bool {
+    if part == "attn_qkv" { return !targets.isDisjoint(with: [.query, .key, .value]) }
+    return targets.contains { $0.part == part }
+  }
+}

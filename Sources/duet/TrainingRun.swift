@@ -1,0 +1,137 @@
+import DuetRuntime
+import DuetTerminal
+import DuetTrainer
+import Foundation
+
+/// One training as the command line shows and stores it.
+final class TrainingRun {
+  struct Record: Encodable {
+    let out: String
+    let steps: Int
+    let tokens: Int
+    let loss: Nullable<Double>
+    let heldOutLoss: Nullable<Double>
+    let bestStep: Nullable<Int>
+    let seconds: Double
+    let tokensPerSecond: Nullable<Double>
+    let trainedParameters: Int
+    let rows: Int
+    let skipped: [String: Int]
+  }
+
+  private let model: Model
+  private let out: String
+  private let arm: TrainingArm
+  private let rows: RowFlags
+  private let options: TrainingOptions
+  private let arguments: [String]
+  private(set) var record: Record?
+
+  init(
+    model: Model, out: String, arm: TrainingArm, rows: RowFlags, options: TrainingOptions, arguments: [String]
+  ) {
+    self.model = model
+    self.out = out
+    self.arm = arm
+    self.rows = rows
+    self.options = options
+    self.arguments = arguments
+  }
+
+  private var stem: String { out.hasSuffix(".gguf") ? String(out.dropLast(5)) : out }
+  private var checkpoint: String { stem + ".checkpoint" }
+  private var identity: [(name: String, value: String)] { [("--arm", arm.rawValue)] }
+
+  func start(data: [String], heldOut: [String], initial: String?, resumes: Bool) throws {
+    let rows = try read(data), measured = heldOut.isEmpty ? nil : try read(heldOut)
+    let trainer = try Trainer(model, data: rows, heldOut: measured, options: options)
+    if resumes { try trainer.resume(checkpoint, identity: identity) }
+    if let initial { try trainer.start(from: Folders.expanded(initial)) }
+    describe(trainer, rows)
+    let log = MetricsLog(path: stem + ".metrics.jsonl", upTo: trainer.step)
+    let bar = Progress("training", unit: "tokens")
+    let started = Date(), first = trainer.tokens
+    try trainer.run(
+      checkpoint: { [self] trainer in
+        if options.checkpointInterval > 0 { try trainer.writeCheckpoint(checkpoint, identity: identity) }
+        try finish(log)
+      },
+      keep: { [self] trainer in try trainer.writeTuning(out, name: name) },
+      report: { [self] event in try report(event, log, bar, since: first) })
+    bar.clear()
+    try finish(log)
+    let seconds = -started.timeIntervalSinceNow
+    record = Record(
+      out: out, steps: trainer.step, tokens: trainer.tokens,
+      loss: Nullable(finite: log.lines.last { $0.loss != nil }?.loss),
+      heldOutLoss: Nullable(finite: trainer.best?.loss), bestStep: Nullable(trainer.best?.step),
+      seconds: seconds,
+      tokensPerSecond: Nullable(finite: Double(trainer.tokens - first) / max(seconds, 1e-9)),
+      trainedParameters: trainer.trainedCount, rows: rows.examples.count, skipped: rows.skips.counts)
+    let card = TrainingCard(trainer, arm: arm, arguments: arguments, metrics: log.lines)
+    try card.write(stem + ".md")
+  }
+
+  private var name: String { String(stem.split(separator: "/").last ?? "tuning") }
+
+  private func read(_ paths: [String]) throws -> TrainingData {
+    let bar = Progress("reading rows", unit: "rows")
+    defer { bar.clear() }
+    return try TrainingData(
+      paths: paths.map(Folders.expanded), model: model, options: rows.options(arm, seed: options.seed),
+      progress: { bar.update($0, of: $1) })
+  }
+
+  private func describe(_ trainer: Trainer, _ data: TrainingData) {
+    if data.skips.total > 0 { warn("left out \(data.skips.total) rows: \(data.skips)") }
+    let start = trainer.step > 0 ? "going on from step \(trainer.step): " : ""
+    warn(
+      "\(start)\(Figures.grouped(trainer.trainedCount)) parameters, \(Figures.grouped(data.examples.count)) rows, "
+        + "\(trainer.steps) steps, \(Figures.grouped(trainer.totalTokens)) tokens")
+  }
+
+  private func finish(_ log: MetricsLog) throws {
+    try log.write()
+    try log.writeCurve(stem + ".svg", title: "\(name): \(arm.rawValue), \(model.name)")
+  }
+
+  private func report(
+    _ event: TrainingEvent, _ log: MetricsLog, _ bar: DuetTerminal.Progress, since first: Int
+  ) throws {
+    switch event {
+    case .progress(let tokens, let total): bar.update(tokens - first, of: total - first)
+    case .step(let step):
+      var line = MetricsLine(step: step.number, tokens: step.tokens)
+      line.loss = step.loss
+      line.rate = step.rate
+      line.norm = step.norm
+      line.tokensPerSecond = Double(step.stepTokens) / max(step.seconds, 1e-9)
+      try log.append(line)
+      let rate = Figures.short(line.tokensPerSecond ?? 0)
+      show("step \(step.number)/\(step.total)  loss \(Figures.fixed(step.loss, 4))  \(rate) tokens/s", bar)
+    case .evaluation(let step, let loss, let isBest):
+      var line = MetricsLine(step: step, tokens: log.lines.last?.tokens ?? 0)
+      line.heldOutLoss = loss
+      try log.append(line)
+      show("step \(step)  held-out loss \(Figures.fixed(loss, 4))\(isBest ? ", the best so far" : "")", bar)
+    case .checkpoint: break
+    case .stoppedEarly(let step): show("stopped at step \(step): the held-out loss no longer falls", bar)
+    }
+  }
+
+  private func show(_ text: String, _ bar: DuetTerminal.Progress) {
+    bar.clear()
+    warn(text)
+  }
+
+  func say() throws {
+    guard let record else { return }
+    let loss = record.heldOutLoss.value.map {
+      "held-out loss \(Figures.fixed($0, 4)) at step \(record.bestStep.value ?? 0)"
+    }
+    let rate = Figures.short(record.tokensPerSecond.value ?? 0)
+    try duet.say(
+      "\(record.out): \(loss ?? "loss \(Figures.fixed(record.loss.value ?? 0, 4))"), "
+        + "\(Figures.grouped(record.tokens)) tokens, \(rate) tokens/s")
+  }
+}
