@@ -20,7 +20,9 @@ struct Duet: AsyncParsableCommand {
     subcommands: [
       ChatCommand.self, InspectCommand.self, TokenizeCommand.self, EmbedCommand.self,
       PerplexityCommand.self, BenchCommand.self, QuantizeCommand.self, ImatrixCommand.self,
-      CompareCommand.self, TrainCommand.self, HistoryCommand.self, PullCommand.self, ModelsCommand.self,
+      CompareCommand.self, TrainCommand.self, LoRACommand.self,
+      HistoryCommand.self, PullCommand.self,
+      ModelsCommand.self,
       DoctorCommand.self,
     ])
 

@@ -44,7 +44,7 @@ struct TrainCommand: AsyncParsableCommand {
   @OptionGroup(title: "Held-out rows") var evaluation: EvaluationFlags
   @Flag(help: "Go on from the checkpoint beside --out.")
   var resume = false
-  @Flag(help: "Replace a tuning that is there already.")
+  @Flag(help: "Replace the tuning, and what lies beside it, if they are there already.")
   var force = false
   @Option(
     help: ArgumentHelp("Take the first LoRA matrices from this adapter.", valueName: "file"),
@@ -60,10 +60,12 @@ struct TrainCommand: AsyncParsableCommand {
 
   func run() async throws {
     let out = Folders.expanded(out)
-    if !force, !resume, FileManager.default.fileExists(atPath: out) { throw OutputError.exists(path: out) }
+    for path in [out] + TrainingRun.companions(out) where !force && !resume {
+      if FileManager.default.fileExists(atPath: path) { throw OutputError.exists(path: path) }
+    }
     let tier = Folders.environment["DUET_CPU"].flatMap { $0.isEmpty ? nil : $0 }
     let model = try Model(path: try ModelFiles.path(base), kernels: tier)
-    var options = training.options(evaluation)
+    var options = training.options(evaluation, isFull: method == .full)
     options.method = method == .full ? .full : .lora(lora.options)
     let run = TrainingRun(
       model: model, out: out, arm: arm, rows: rows, options: options, arguments: CommandLine.arguments)
@@ -76,6 +78,10 @@ struct TrainCommand: AsyncParsableCommand {
 struct RowFlags: ParsableArguments {
   @Option(help: "Where the context stands: user or assistant (before the response).")
   var contextPlacement = ContextPlacement.user
+  @Option(
+    help: ArgumentHelp("A chat template to use instead of the model's.", valueName: "file"),
+    completion: .file())
+  var template: String?
   @Option(help: "What the model is told before all turns (default: what its template says).")
   var system: String?
   @Option(help: "The most tokens of a row; longer rows are left out and counted.")
@@ -95,7 +101,7 @@ struct RowFlags: ParsableArguments {
     if refusal.isEmpty { throw ValidationError("--refusal is empty") }
   }
 
-  func options(_ arm: TrainingArm, seed: UInt64) -> DataOptions {
+  func options(_ arm: TrainingArm, seed: UInt64) throws -> DataOptions {
     var options = DataOptions()
     options.arm = arm
     options.placement = contextPlacement
@@ -105,6 +111,7 @@ struct RowFlags: ParsableArguments {
     options.unanswerable = unanswerable
     options.refusal = refusal
     options.seed = seed
+    options.template = try template.map { try Input.text(Folders.expanded($0)) }
     return options
   }
 }
@@ -154,14 +161,14 @@ struct TrainingFlags: ParsableArguments {
     try check("--threads", threads, 1...1_024)
   }
 
-  func options(_ evaluation: EvaluationFlags) -> TrainingOptions {
+  func options(_ evaluation: EvaluationFlags, isFull: Bool) -> TrainingOptions {
     var options = TrainingOptions()
     options.steps = steps
     options.tokens = tokens
     options.epochs = epochs
     options.rowsPerStep = batch
     options.batchTokens = batchTokens
-    options.learningRate = lr ?? 2e-4
+    options.learningRate = lr ?? (isFull ? 2e-5 : 2e-4)
     options.warmup = warmup
     options.weightDecay = weightDecay
     options.clip = clip

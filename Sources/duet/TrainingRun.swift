@@ -38,12 +38,20 @@ final class TrainingRun {
     self.arguments = arguments
   }
 
-  private var stem: String { out.hasSuffix(".gguf") ? String(out.dropLast(5)) : out }
+  private var stem: String { Self.stem(out) }
   private var checkpoint: String { stem + ".checkpoint" }
+
+  private static func stem(_ out: String) -> String { out.hasSuffix(".gguf") ? String(out.dropLast(5)) : out }
+
+  /// The files that lie beside the tuning.
+  static func companions(_ out: String) -> [String] {
+    [".checkpoint", ".metrics.jsonl", ".svg", ".md"].map { stem(out) + $0 }
+  }
+
   private var identity: [(name: String, value: String)] { [("--arm", arm.rawValue)] }
 
   func start(data: [String], heldOut: [String], initial: String?, resumes: Bool) throws {
-    let rows = try read(data), measured = heldOut.isEmpty ? nil : try read(heldOut)
+    let rows = try read(data), measured = heldOut.isEmpty ? nil : try read(heldOut, disturbed: false)
     let trainer = try Trainer(model, data: rows, heldOut: measured, options: options)
     if resumes { try trainer.resume(checkpoint, identity: identity) }
     if let initial { try trainer.start(from: Folders.expanded(initial)) }
@@ -54,7 +62,7 @@ final class TrainingRun {
     try trainer.run(
       checkpoint: { [self] trainer in
         if options.checkpointInterval > 0 { try trainer.writeCheckpoint(checkpoint, identity: identity) }
-        try finish(log)
+        try log.write()
       },
       keep: { [self] trainer in try trainer.writeTuning(out, name: name) },
       report: { [self] event in try report(event, log, bar, since: first) })
@@ -74,11 +82,14 @@ final class TrainingRun {
 
   private var name: String { String(stem.split(separator: "/").last ?? "tuning") }
 
-  private func read(_ paths: [String]) throws -> TrainingData {
+  /// What is measured stays as it is, so that runs can be compared.
+  private func read(_ paths: [String], disturbed: Bool = true) throws -> TrainingData {
+    var options = try rows.options(arm, seed: options.seed)
+    if !disturbed { (options.distractors, options.unanswerable) = (0, 0) }
     let bar = Progress("reading rows", unit: "rows")
     defer { bar.clear() }
     return try TrainingData(
-      paths: paths.map(Folders.expanded), model: model, options: rows.options(arm, seed: options.seed),
+      paths: paths.map(Folders.expanded), model: model, options: options,
       progress: { bar.update($0, of: $1) })
   }
 

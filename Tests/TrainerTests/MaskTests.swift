@@ -39,7 +39,9 @@ private struct Line: Decodable {
       #expect(found.skips.counts == expected.skipped, "\(about)")
       #expect(found.examples.count == expected.examples, "\(about)")
       for example in found.examples {
-        let line = try JSONDecoder().decode(Line.self, from: try #require(lines.popFirst()))
+        let next = try #require(lines.first)
+        lines = lines.dropFirst()
+        let line = try JSONDecoder().decode(Line.self, from: next)
         #expect(example.tokens == line.ids, "\(about), \(line.id)")
         let weights = example.weights.map { $0 == 1 ? "1" : "0" }.joined()
         #expect(weights == line.weights, "\(about), \(line.id)")

@@ -42,21 +42,39 @@ struct MarkedChat {
 extension TrainingArm {
   private static let separator = "\n\n"
 
-  /// The conversation that a row becomes; nil where the arm has no use for it.
+  /// Why an arm has no use for a row.
+  struct Useless: Error {
+    let reason: String
+  }
+
+  /// Whether a row's context is shown.
   ///
-  /// - Parameter index: of the row among those of its file.
-  func chat(_ row: TrainingRow, index: Int, placement: ContextPlacement, system: String?) -> MarkedChat? {
+  /// - Parameter index: of the row among all rows.
+  func shows(_ row: TrainingRow, index: Int) -> Bool {
+    guard !row.context.isEmpty else { return false }
+    switch self {
+    case .grounded, .groundedUnmasked: return true
+    case .mixed: return index % 2 == 0
+    case .free: return false
+    }
+  }
+
+  /// The conversation that a row becomes.
+  func chat(
+    _ row: TrainingRow, index: Int, placement: ContextPlacement, system: String?
+  ) throws(Useless) -> MarkedChat {
     switch row.content {
     case .chat(let messages):
       return MarkedChat(
         id: row.id, line: row.line, messages: messages.map { MarkedChat.Message($0.role, $0.content) })
     case .question(let instruction, let context, let response):
       let isGrounded = self == .grounded || self == .groundedUnmasked
-      guard !isGrounded || !context.isEmpty else { return nil }
+      guard !isGrounded || !context.isEmpty else { throw Useless(reason: "no context") }
+      let showsContext = shows(row, index: index)
+      guard showsContext || !row.refuses else { throw Useless(reason: "unanswerable without a context") }
       let head = system.map { [MarkedChat.Message(.system, $0)] } ?? []
-      let usesContext = !context.isEmpty && (isGrounded || (self == .mixed && index % 2 == 0))
       let turns =
-        usesContext
+        showsContext
         ? turns(instruction, context, response, placement)
         : [MarkedChat.Message(.user, instruction), MarkedChat.Message(.assistant, response)]
       return MarkedChat(id: row.id, line: row.line, messages: head + turns)

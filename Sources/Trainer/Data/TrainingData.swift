@@ -48,14 +48,16 @@ public struct TrainingData: Sendable {
   ) throws(TrainingError) {
     self.paths = paths
     let encoder = try ExampleEncoder(model, template: options.template)
+    var first = 0
     for path in paths {
       let file = try RowFile(path: path, refusal: options.refusal)
       skips.add(file.skips)
-      let rows = Disturbance(options: options, rows: file.rows).disturbed()
+      let rows = Disturbance(options: options, rows: file.rows, first: first).disturbed()
       for (index, row) in rows.enumerated() {
-        try append(row, index, path, encoder, options)
+        try append(row, first + index, path, encoder, options)
         progress(index + 1, rows.count)
       }
+      first += rows.count
     }
     guard !examples.isEmpty else {
       throw .noRows(path: paths.joined(separator: ", "), skips: skips.description)
@@ -71,8 +73,13 @@ public struct TrainingData: Sendable {
   private mutating func append(
     _ row: TrainingRow, _ index: Int, _ path: String, _ encoder: ExampleEncoder, _ options: DataOptions
   ) throws(TrainingError) {
-    let chat = options.arm.chat(row, index: index, placement: options.placement, system: options.system)
-    guard let chat else { return skips.add("no context") }
+    let chat: MarkedChat
+    do {
+      chat = try options.arm.chat(
+        row, index: index, placement: options.placement, system: options.system)
+    } catch {
+      return skips.add(error.reason)
+    }
     let example: TrainingExample
     do { example = try encoder.example(chat) } catch {
       throw .template(path: path, line: row.line, problem: error.text)
@@ -92,12 +99,18 @@ public struct TrainingData: Sendable {
 private struct Disturbance {
   let options: DataOptions
   let rows: [TrainingRow]
+  /// The number of the first row among all.
+  let first: Int
 
   func disturbed() -> [TrainingRow] {
     let contexts = rows.map(\.context).filter { !$0.isEmpty }
     guard options.distractors > 0 || options.unanswerable > 0, contexts.count > 1 else { return rows }
     var random = RandomSource(seed: options.seed)
-    return rows.map { changed($0, contexts, &random) }
+    return rows.enumerated().map { index, row in
+      // Drawn for every row, so that the arms disturb the same ones.
+      let changed = changed(row, contexts, &random)
+      return options.arm.shows(row, index: first + index) ? changed : row
+    }
   }
 
   private func changed(
@@ -109,15 +122,17 @@ private struct Disturbance {
     let draw = Double(random.unit())
     let other = contexts[Int(random.next() % UInt64(contexts.count))]
     guard other != context else { return row }
-    func with(_ context: String, _ response: String) -> TrainingRow {
+    let isFirst = random.next() & 1 == 0
+    func with(_ context: String, _ response: String, refuses: Bool) -> TrainingRow {
       TrainingRow(
         id: row.id,
-        content: .question(instruction: instruction, context: context, response: response), line: row.line)
+        content: .question(instruction: instruction, context: context, response: response), line: row.line,
+        refuses: refuses)
     }
-    if draw < options.unanswerable { return with(other, options.refusal) }
+    if draw < options.unanswerable { return with(other, options.refusal, refuses: true) }
     guard draw < options.unanswerable + options.distractors else { return row }
-    let isFirst = random.next() & 1 == 0
-    return with(isFirst ? "\(other)\n\n\(context)" : "\(context)\n\n\(other)", response)
+    let both = isFirst ? "\(other)\n\n\(context)" : "\(context)\n\n\(other)"
+    return with(both, response, refuses: row.refuses)
   }
 }
 

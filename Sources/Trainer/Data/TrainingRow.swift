@@ -22,6 +22,8 @@ public struct TrainingRow: Sendable, Equatable {
   public let content: Content
   /// The line in its file, from 1.
   public let line: Int
+  /// Whether the response says that the context has no answer.
+  public let refuses: Bool
 
   /// The context, empty where there is none.
   var context: String {
@@ -105,7 +107,8 @@ private struct RowParser {
     let record = try record(line)
     let content: TrainingRow.Content
     if let messages = record.messages { content = try chat(messages) } else { content = try question(record) }
-    return TrainingRow(id: record.id ?? "\(number)", content: content, line: number)
+    let refuses = record.answerable == false && trimmed(record.response).isEmpty
+    return TrainingRow(id: record.id ?? "\(number)", content: content, line: number, refuses: refuses)
   }
 
   private func record(_ line: ArraySlice<UInt8>) throws(RowProblem) -> Record {
@@ -183,7 +186,7 @@ private struct Record: Decodable {
     context = try text(.context)
     response = try text(.response)
     answerable = try? fields.decode(Bool.self, forKey: .answerable)
-    guard fields.contains(.messages) else {
+    guard fields.contains(.messages), (try? fields.decodeNil(forKey: .messages)) != true else {
       messages = nil
       return
     }

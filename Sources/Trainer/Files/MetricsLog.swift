@@ -32,13 +32,13 @@ public struct MetricsLine: Codable, Sendable, Equatable {
 
 /// The metrics of a run as JSON lines, and the curve that they make.
 ///
-/// The file is replaced as a whole, at most every few seconds, so that it is never cut within a line.
+/// The file is replaced as a whole, so that it is never cut within a line: at most every few seconds,
+/// and less often the longer it is.
 public final class MetricsLog {
   /// Every line so far.
   public private(set) var lines: [MetricsLine] = []
   private let path: String
   private var written = ContinuousClock.now
-  private static let interval = Duration.seconds(2)
 
   /// A log at `path`, with the lines that are there already up to a step.
   ///
@@ -63,7 +63,7 @@ public final class MetricsLog {
   /// - Throws: `TrainingError.output`.
   public func append(_ line: MetricsLine) throws(TrainingError) {
     lines.append(line)
-    if ContinuousClock.now - written >= Self.interval { try write() }
+    if ContinuousClock.now - written >= .seconds(2 + lines.count / 1_000) { try write() }
   }
 
   /// Writes all lines. O(lines).

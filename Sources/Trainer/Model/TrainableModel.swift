@@ -17,7 +17,7 @@ package final class TrainableModel {
   /// Embedding and output where they are trained; the same object where they are tied.
   let embeddingParameter: Parameter?
   let outputParameter: Parameter?
-  let kernels: TrainingKernels
+  package let kernels: TrainingKernels
   let pool: ThreadPool
   private let sharesWeights: Bool
   private var isPrepared = false
