@@ -116,7 +116,7 @@ def add_vocabulary(writer, size):
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(pieces)
     writer.add_token_types([3] * 3 + [1] * (size - 3))
-    writer.add_token_merges([])
+    writer.add_token_merges([f"{pieces[3]} {pieces[4]}"])  # an empty list would be left out
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_add_bos_token(False)

@@ -43,7 +43,7 @@ public struct TrainingOptions: Sendable, Equatable {
   /// What a run must have in common with the one that it continues.
   var identity: [(name: String, value: String)] {
     [
-      ("the method", "\(method)"), ("--batch", "\(rowsPerStep)"), ("--batch-tokens", "\(batchTokens)"),
+      ("the method", method.identity), ("--batch", "\(rowsPerStep)"), ("--batch-tokens", "\(batchTokens)"),
       ("--lr", "\(learningRate)"), ("--warmup", "\(warmup)"), ("--weight-decay", "\(weightDecay)"),
       ("--clip", "\(clip)"), ("--seed", "\(seed)"), ("--shuffle", "\(shuffles)"),
       ("--eval-every", "\(evaluationInterval)"), ("--eval-rows", "\(evaluationRows)"),

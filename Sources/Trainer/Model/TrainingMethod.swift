@@ -6,6 +6,14 @@ public enum TrainingMethod: Sendable, Equatable {
   case full
 
   var isFull: Bool { self == .full }
+
+  /// The same text for the same method; sets have no order of their own.
+  var identity: String {
+    guard case .lora(let options) = self else { return "full" }
+    let targets = LoRAOptions.Target.allCases.filter(options.targets.contains).map(\.rawValue)
+    return "lora of rank \(options.rank), alpha \(options.alpha), dropout \(options.dropout) on "
+      + targets.joined(separator: " ")
+  }
 }
 
 /// The shape of a low-rank adapter.
