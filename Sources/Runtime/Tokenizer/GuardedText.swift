@@ -6,9 +6,9 @@
 /// template wrote.
 package struct GuardedText {
   /// U+FDD0
-  static let escape: [UInt8] = [0xef, 0xb7, 0x90]
+  package static let escape: [UInt8] = [0xef, 0xb7, 0x90]
   /// U+FDD0, U+FDD1
-  static let mark: [UInt8] = [0xef, 0xb7, 0x90, 0xef, 0xb7, 0x91]
+  package static let mark: [UInt8] = [0xef, 0xb7, 0x90, 0xef, 0xb7, 0x91]
 
   /// The text without guards.
   package private(set) var bytes: [UInt8] = []

@@ -95,14 +95,36 @@ struct ExampleEncoder {
       guard let found = find(content, in: text, from: position) else {
         throw Problem(text: "rewrites what the \(message.message.role.rawValue) says")
       }
-      if message.message.role == .assistant { responses.append(found + guarded(message.lead).count) }
+      if message.message.role == .assistant { responses.append(found + count(message.lead, in: content)) }
       if let part = message.counted {
-        let start = found + guarded(part.before).count
-        counted.append(start..<found + guarded(part.before + part.text).count)
+        let start = found + count(part.before, in: content)
+        counted.append(start..<found + count(part.before + part.text, in: content))
       }
       position = found + content.count
     }
     return (responses, counted)
+  }
+
+  /// Guarded bytes of the start of a guarded content, found by its length without guards: where text
+  /// goes on, other characters have guards than at its end. O(n).
+  private func count(_ start: String, in content: [UInt8]) -> Int {
+    let mark = GuardedText.mark, escape = GuardedText.escape
+    var position = 0, left = start.utf8.count
+    while position < content.count {
+      let rest = content[position...]
+      if rest.first == mark.first, rest.starts(with: mark) {
+        position += mark.count
+      } else if left <= 0 {
+        break
+      } else if rest.first == escape.first, rest.starts(with: escape + escape) {
+        position += 2 * escape.count
+        left -= escape.count
+      } else {
+        position += 1
+        left -= 1
+      }
+    }
+    return position
   }
 
   private func find(_ part: [UInt8], in text: [UInt8], from start: Int) -> Int? {
