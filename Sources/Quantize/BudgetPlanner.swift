@@ -18,7 +18,9 @@ public struct BudgetPlanner {
 
   /// A planner for `options`.
   ///
-  /// - Parameter text: what sensitivities are measured with; nil for a text of its own.
+  /// - Parameters:
+  ///   - options: how tensors are quantized.
+  ///   - text: what sensitivities are measured with; nil for a text of its own.
   public init(options: QuantizationOptions, text: [UInt8]? = nil) {
     self.options = options
     self.text = text
