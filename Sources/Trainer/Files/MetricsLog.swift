@@ -42,7 +42,9 @@ public final class MetricsLog {
 
   /// A log at `path`, with the lines that are there already up to a step.
   ///
-  /// - Parameter step: the step that a run goes on from; lines after it are forgotten.
+  /// - Parameters:
+  ///   - path: the file of JSON lines, made by the first line that is written.
+  ///   - step: the step that a run goes on from; lines after it are forgotten.
   public init(path: String, upTo step: Int) {
     self.path = path
     guard step > 0, let file = try? MappedFile(path: path) else { return }
