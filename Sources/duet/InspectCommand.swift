@@ -117,6 +117,8 @@ private struct FileRecord: Encodable {
     let name: String
     let type: String
     let shape: [Int]
+    /// Where it starts in its file.
+    let offset: Int
     let bytes: Int
   }
   let path: String
@@ -134,7 +136,9 @@ private struct FileRecord: Encodable {
     for key in file.metadata.keys { pairs[key] = file.metadata[key].map(MetadataRecord.init) }
     metadata = pairs
     tensors = file.tensors.map {
-      TensorRecord(name: $0.name, type: $0.type.name, shape: $0.shape, bytes: $0.range.count)
+      TensorRecord(
+        name: $0.name, type: $0.type.name, shape: $0.shape, offset: $0.range.lowerBound, bytes: $0.range.count
+      )
     }
     types = totals
   }

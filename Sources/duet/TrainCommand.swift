@@ -127,7 +127,7 @@ struct TrainingFlags: ParsableArguments {
   @Option(help: "Rows of a step.")
   var batch = 16
   @Option(help: "Tokens that pass through the model at a time; memory grows with it.")
-  var batchTokens = 1_536
+  var batchTokens = 1_024
   @Option(help: "The largest learning rate (default: 2e-4 for LoRA, 2e-5 in full).")
   var lr: Double?
   @Option(help: "The share of steps in which the rate rises.")

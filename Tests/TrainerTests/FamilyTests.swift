@@ -86,13 +86,37 @@ import Testing
   func `packed rows do not see each other`(_ family: String) throws {
     let record = try TinyRecord(family), trainer = try record.trainer(family, isFull: false)
     let whole = trainer.pass.losses(record.packed)
-    let alone = record.rows.flatMap { row in
-      var batch = PackedBatch()
-      batch.append(tokens: row.ids, weights: row.weights)
-      return trainer.pass.losses(batch)
-    }
+    let alone = record.examples.flatMap { trainer.pass.losses(PackedBatch([$0])) }
     #expect(whole.count == alone.count)
     for (left, right) in zip(whole, alone) { #expect(abs(left - right) < 1e-4) }
+  }
+
+  /// Rows with a beginning in common, targets in it and at its end, one row that is nothing else.
+  @Test(arguments: TinyRecord.families, [false, true])
+  func `a common beginning that is read once gives the same`(_ family: String, _ isFull: Bool) throws {
+    let record = try TinyRecord(family), trainer = try record.trainer(family, isFull: isFull)
+    let beginning = Array(record.examples.flatMap(\.tokens).prefix(12))
+    let examples =
+      record.examples.map {
+        TrainingExample(
+          id: $0.id, tokens: beginning + $0.tokens,
+          weights: Array(repeating: 0.5, count: beginning.count) + $0.weights)
+      } + [TrainingExample(id: "short", tokens: beginning + [3], weights: Array(repeating: 1, count: 13))]
+    let whole = PackedBatch(examples, sharesBeginning: false), shared = PackedBatch(examples)
+    #expect(shared.beginning == 12 && shared.rowTokens == whole.rowTokens)
+    #expect(shared.tokens.count == whole.tokens.count - 12 * (examples.count - 1))
+    let results = [whole, shared].map { batch in
+      for parameter in trainer.trained.parameters { trainer.trained.kernels.clear(parameter.gradient) }
+      let loss = trainer.pass.accumulate(batch, scale: 1 / batch.weight)
+      return (loss, trainer.trained.parameters.map { $0.gradient.array(0..<$0.count).map(Double.init) })
+    }
+    #expect(abs(results[0].0 - results[1].0) <= 1e-5 * results[0].0)
+    for (index, parameter) in trainer.trained.parameters.enumerated() {
+      let expected = results[0].1[index], found = results[1].1[index]
+      let norm = expected.reduce(0) { $0 + $1 * $1 }.squareRoot()
+      let rest = zip(expected, found).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }.squareRoot()
+      #expect(rest <= 1e-4 * norm + 1e-7, "\(parameter.name): \(rest) of \(norm)")
+    }
   }
 
   @Test(arguments: TinyRecord.families)

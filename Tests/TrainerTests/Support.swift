@@ -82,9 +82,7 @@ struct TinyRecord: Decodable {
   }
 
   /// All rows in one batch.
-  var packed: PackedBatch {
-    rows.reduce(into: PackedBatch()) { $0.append(tokens: $1.ids, weights: $1.weights) }
-  }
+  var packed: PackedBatch { PackedBatch(examples) }
 
   func method(isFull: Bool) -> TrainingMethod {
     guard !isFull else { return .full }

@@ -168,21 +168,3 @@ struct ExampleOrder {
     }
   }
 }
-
-extension PackedBatch {
-  /// Examples in order, in as few batches as hold them when each has at most `limit` tokens or one
-  /// row.
-  static func batches(_ examples: [TrainingExample], limit: Int) -> [PackedBatch] {
-    var batches: [PackedBatch] = []
-    var current = PackedBatch()
-    for example in examples {
-      if !current.tokens.isEmpty, current.tokens.count + example.tokens.count - 1 > limit {
-        batches.append(current)
-        current = PackedBatch()
-      }
-      current.append(tokens: example.tokens, weights: example.weights)
-    }
-    if !current.tokens.isEmpty { batches.append(current) }
-    return batches
-  }
-}

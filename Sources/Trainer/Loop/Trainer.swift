@@ -149,14 +149,14 @@ public final class Trainer {
   private func makeStep(_ report: (TrainingEvent) throws -> Void) throws -> TrainingStep {
     let clock = ContinuousClock(), start = clock.now
     let examples = order.examples(step: step, size: options.rowsPerStep).map { data.examples[$0] }
-    let batches = PackedBatch.batches(examples, limit: options.batchTokens)
+    let batches = batches(examples)
     let weight = batches.reduce(0) { $0 + $1.weight }
     for parameter in trained.parameters { trained.kernels.clear(parameter.gradient) }
     var loss = 0.0, done = tokens
     for (index, batch) in batches.enumerated() {
       let seed = options.seed &+ UInt64(step) &* 0x1_0000_0001 &+ UInt64(index) &* 0x2545_F491_4F6C_DD1D
       loss += pass.accumulate(batch, scale: 1 / weight, dropoutSeed: seed)
-      done += batch.tokens.count
+      done += batch.rowTokens
       try report(.progress(tokens: done, of: totalTokens))
       try Task.checkCancellation()
     }
@@ -173,6 +173,12 @@ public final class Trainer {
     return TrainingStep(
       number: step, total: steps, loss: loss / weight, rate: rate, norm: norm, tokens: tokens,
       totalTokens: totalTokens, seconds: (clock.now - start) / .seconds(1), stepTokens: stepTokens)
+  }
+
+  /// With dropout each row has a beginning of its own, for what is dropped differs.
+  private func batches(_ examples: [TrainingExample]) -> [PackedBatch] {
+    PackedBatch.batches(
+      examples, limit: options.batchTokens, sharesBeginning: trained.dropout == 0)
   }
 
   private func evaluate(
@@ -192,7 +198,7 @@ public final class Trainer {
   public func loss(_ data: TrainingData, rows: Int = 0) throws -> Double {
     let examples = Array(rows > 0 ? data.examples.prefix(rows) : data.examples[...])
     var loss = 0.0, weight = 0.0
-    for batch in PackedBatch.batches(examples, limit: options.batchTokens) {
+    for batch in batches(examples) {
       try Task.checkCancellation()
       loss += pass.loss(batch)
       weight += batch.weight

@@ -11,7 +11,7 @@ public struct TrainingOptions: Sendable, Equatable {
   /// Rows of a step.
   public var rowsPerStep = 16
   /// Tokens that pass through the model at a time; memory grows with it.
-  public var batchTokens = 1_536
+  public var batchTokens = 1_024
   /// The largest learning rate.
   public var learningRate = 2e-4
   /// The share of steps in which the rate rises to its largest.

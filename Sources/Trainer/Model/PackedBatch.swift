@@ -1,9 +1,13 @@
 /// Rows of tokens laid end to end for one pass. Tokens attend within their own row only, and the
 /// positions of each row start at 0.
+///
+/// What all rows begin with (a system prompt, the words before a context) is laid first and read once
+/// for all of them: its hidden states do not depend on what follows, and its gradient is the sum over
+/// the rows.
 package struct PackedBatch: Sendable {
   /// A position whose next token counts.
   package struct Target: Sendable, Equatable {
-    /// Where in the batch the prediction is made.
+    /// Where in the batch the prediction is made; several may be made at one place of the beginning.
     package let position: Int
     /// The token to be predicted.
     package let token: Int32
@@ -11,28 +15,93 @@ package struct PackedBatch: Sendable {
     package let weight: Float
   }
 
-  package private(set) var tokens: [Int32] = []
-  /// Where each row lies.
-  package private(set) var rows: [Range<Int>] = []
-  package private(set) var targets: [Target] = []
+  /// Tokens that follow each other: the common beginning, or what a row goes on with.
+  struct Segment: Sendable {
+    /// Where it lies.
+    let range: Range<Int>
+    /// Tokens of the beginning, at the start of the batch, that it sees before its own.
+    let beginning: Int
 
-  package init() {}
+    /// Tokens that the last one sees.
+    var seen: Int { beginning + range.count }
+  }
+
+  package private(set) var tokens: [Int32] = []
+  private(set) var segments: [Segment] = []
+  package private(set) var targets: [Target] = []
+  /// Tokens that all rows have in common at their start.
+  package private(set) var beginning = 0
+  /// Tokens of all rows, those in common counted for each.
+  package private(set) var rowTokens = 0
+
+  /// Common beginnings shorter than this cost more than they save.
+  private static let leastShared = 8
+
+  /// Lays out rows: of each its tokens, and for each token the weight of predicting it. The last is
+  /// not read, for nothing is predicted from it.
+  ///
+  /// - Parameter sharesBeginning: whether what all rows begin with is read once.
+  package init(_ examples: [TrainingExample], sharesBeginning: Bool = true) {
+    let examples = examples.filter { $0.tokens.count > 1 }
+    guard let first = examples.first else { return }
+    if sharesBeginning, examples.count > 1 {
+      var common = first.tokens.count - 1
+      for example in examples { common = Self.common(first.tokens, example.tokens, most: common) }
+      beginning = common >= Self.leastShared ? common : 0
+    }
+    if beginning > 0 {
+      tokens = Array(first.tokens[..<beginning])
+      segments = [Segment(range: 0..<beginning, beginning: 0)]
+    }
+    for example in examples { append(example) }
+  }
 
   /// The sum of the weights.
   package var weight: Double { targets.reduce(0) { $0 + Double($1.weight) } }
-  /// Tokens of the longest row.
-  package var longestRow: Int { rows.reduce(0) { max($0, $1.count) } }
+  /// Tokens that the longest row sees.
+  package var longestRow: Int { segments.reduce(0) { max($0, $1.seen) } }
 
-  /// Appends a row: its tokens, and for each the weight of predicting it. The last token is not
-  /// read, for nothing is predicted from it.
-  package mutating func append(tokens row: [Int32], weights: [Float]) {
-    precondition(row.count == weights.count, "tokens and weights differ in number")
-    guard row.count > 1 else { return }
-    let start = tokens.count
-    tokens += row.dropLast()
-    rows.append(start..<tokens.count)
-    for index in 1..<row.count where weights[index] != 0 {
-      targets.append(Target(position: start + index - 1, token: row[index], weight: weights[index]))
+  private mutating func append(_ example: TrainingExample) {
+    let start = tokens.count, read = example.tokens.count - 1
+    rowTokens += read
+    tokens += example.tokens[beginning..<read]
+    if read > beginning {
+      segments.append(Segment(range: start..<tokens.count, beginning: beginning))
     }
+    for index in 1...read where example.weights[index] != 0 {
+      let place = index - 1
+      targets.append(
+        Target(
+          position: place < beginning ? place : start + place - beginning, token: example.tokens[index],
+          weight: example.weights[index]))
+    }
+  }
+
+  /// How many of the first tokens that are read two rows have in common, `most` at most.
+  static func common(_ a: [Int32], _ b: [Int32], most: Int) -> Int {
+    let limit = min(most, a.count - 1, b.count - 1)
+    return zip(a[..<limit], b[..<limit]).prefix { $0 == $1 }.count
+  }
+
+  /// Examples in order, in as few batches as hold them when each lays out at most `limit` tokens or one
+  /// row.
+  package static func batches(
+    _ examples: [TrainingExample], limit: Int, sharesBeginning: Bool
+  ) -> [PackedBatch] {
+    var batches: [PackedBatch] = []
+    var rows: [TrainingExample] = [], common = 0, read = 0
+    for example in examples where example.tokens.count > 1 {
+      let shared = rows.first.map { Self.common($0.tokens, example.tokens, most: common) } ?? 0
+      let saved = sharesBeginning && shared >= leastShared ? rows.count * shared : 0
+      if !rows.isEmpty, read + example.tokens.count - 1 - saved > limit {
+        batches.append(PackedBatch(rows, sharesBeginning: sharesBeginning))
+        (rows, read) = ([], 0)
+      }
+      common = rows.isEmpty ? example.tokens.count - 1 : shared
+      rows.append(example)
+      read += example.tokens.count - 1
+    }
+    if !rows.isEmpty { batches.append(PackedBatch(rows, sharesBeginning: sharesBeginning)) }
+    return batches
   }
 }

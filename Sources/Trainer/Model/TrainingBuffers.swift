@@ -70,6 +70,9 @@ struct TrainingScratch {
   let dropped: FloatBuffer  // [tokens, the widest input], where there is dropout
   let scores: [FloatBuffer]  // by thread: [query block, longest row]
   let dScores: [FloatBuffer]
+  /// What each segment adds to the gradients of the beginning's keys and values:
+  /// [segments, beginning, keys and values]. Threads write parts of their own.
+  var shared = FloatBuffer(count: 0)
 
   init(_ config: DecoderConfig, tokens: Int, longestRow: Int, rank: Int, drops: Bool, threads: Int) {
     let shape = LayerShape(config)

@@ -10,7 +10,7 @@ extension TrainingPass {
     _ batch: PackedBatch, _ body: (_ part: Int, _ token: Int, _ position: Int) -> Void
   ) {
     var positions: [Int] = []
-    for row in batch.rows { positions += 0..<row.count }
+    for segment in batch.segments { positions += segment.beginning..<segment.seen }
     pool.forEachPart(batch.tokens.count, size: Self.tokenPart) { part, tokens in
       for token in tokens { body(part, token, positions[token]) }
     }
@@ -73,44 +73,53 @@ extension TrainingPass {
     for gradient in gradients { gradient.add(kernels) }
   }
 
-  /// Some queries of a row, the keys that any of them sees, and the parts of the buffers.
+  /// Some queries of a segment, and the keys that any of them sees: those of the beginning first, then
+  /// those of the segment. Scores have a column for each.
   private struct Tile {
     let queries: Range<Int>  // tokens of the batch
-    let keys: Range<Int>
-    let row: Range<Int>
+    let beginning: Range<Int>  // tokens of the batch
+    let own: Range<Int>  // tokens of the batch
+    let segment: PackedBatch.Segment
     let window: Int?
 
-    init(_ queries: Range<Int>, row: Range<Int>, window: Int?) {
+    init(_ queries: Range<Int>, of segment: PackedBatch.Segment, window: Int?) {
       self.queries = queries
-      self.row = row
+      self.segment = segment
       self.window = window
-      let first = window.map { max(row.lowerBound, queries.lowerBound - $0 + 1) } ?? row.lowerBound
-      keys = first..<queries.upperBound
+      let position = segment.beginning + queries.lowerBound - segment.range.lowerBound
+      let first = window.map { max(0, position - $0 + 1) } ?? 0
+      beginning = min(first, segment.beginning)..<segment.beginning
+      own = segment.range.lowerBound + max(0, first - segment.beginning)..<queries.upperBound
+    }
+
+    var columns: Int { beginning.count + own.count }
+
+    /// The keys in parts that lie together, with the columns of their scores.
+    var parts: [(keys: Range<Int>, columns: Range<Int>, isShared: Bool)] {
+      let all = [(beginning, 0..<beginning.count, true), (own, beginning.count..<columns, false)]
+      return all.filter { !$0.0.isEmpty }
     }
 
     /// The columns of the scores that one query sees.
     func visible(_ query: Int) -> Range<Int> {
-      let token = queries.lowerBound + query
-      let first = window.map { max(keys.lowerBound, token - $0 + 1) } ?? keys.lowerBound
-      return first - keys.lowerBound..<token + 1 - keys.lowerBound
+      let end = columns - queries.count + query + 1
+      return (window.map { max(0, end - $0) } ?? 0)..<end
     }
   }
 
-  private func tiles(_ row: Range<Int>, _ layer: Int) -> [Tile] {
-    let window = config.isLocal(layer) ? config.slidingWindow : nil
-    return stride(from: row.lowerBound, to: row.upperBound, by: Self.queryBlock).map {
-      Tile($0..<min(row.upperBound, $0 + Self.queryBlock), row: row, window: window)
+  private func tiles(_ segment: PackedBatch.Segment, _ layer: Int) -> [Tile] {
+    let window = config.isLocal(layer) ? config.slidingWindow : nil, range = segment.range
+    return stride(from: range.lowerBound, to: range.upperBound, by: Self.queryBlock).map {
+      Tile($0..<min(range.upperBound, $0 + Self.queryBlock), of: segment, window: window)
     }
   }
 
-  /// Calls `body` for each row and each head of keys, shared out among the threads.
+  /// Calls `body` for each segment and each head of keys, shared out among the threads.
   private func forEachHead(
-    _ batch: PackedBatch, _ body: (_ row: Range<Int>, _ keyHead: Int, _ worker: Int) -> Void
+    _ batch: PackedBatch, _ body: (_ segment: Int, _ keyHead: Int, _ worker: Int) -> Void
   ) {
     let heads = config.keyValueHeadCount
-    pool.run(batch.rows.count * heads) { index, worker in
-      body(batch.rows[index / heads], index % heads, worker)
-    }
+    pool.run(batch.segments.count * heads) { index, worker in body(index / heads, index % heads, worker) }
   }
 
   private func columns(_ head: Int, from start: Int = 0) -> Range<Int> {
@@ -131,27 +140,42 @@ extension TrainingPass {
 
   /// attended = softmax(scale * queries keys) values, within each row.
   func attend(_ layer: Int, _ batch: PackedBatch) {
-    let saved = saved[layer]
-    forEachHead(batch) { [self] row, keyHead, worker in
-      for tile in tiles(row, layer) {
-        let keys = saved.inputs.rows(tile.keys).columns(columns(keyHead, from: shape.queries))
-        let values = saved.inputs.rows(tile.keys).columns(columns(keyHead, from: shape.queries + shape.keys))
-        let scores = Block(scratch.scores[worker], rows: tile.queries.count, columns: tile.keys.count)
+    forEachHead(batch) { [self] segment, keyHead, worker in
+      for tile in tiles(batch.segments[segment], layer) {
         for head in keyHead * config.headsPerGroup..<(keyHead + 1) * config.headsPerGroup {
-          let queries = saved.inputs.rows(tile.queries).columns(columns(head))
-          MatrixProduct.multiply(
-            queries, by: keys, bTransposed: true, into: scores, alpha: config.attentionScale)
-          for query in 0..<tile.queries.count {
-            let visible = tile.visible(query)
-            saved.logSums[(tile.queries.lowerBound + query) * config.headCount + head] = kernels.softmax(
-              scores.buffer, seen(scores, query, visible), softcap: config.attentionSoftcap)
-            clearHidden(scores, query, visible)
-          }
-          MatrixProduct.multiply(
-            scores, by: values, into: saved.attended.rows(tile.queries).columns(columns(head)))
+          attend(tile, head, keyHead, worker, saved[layer])
         }
       }
     }
+  }
+
+  private func attend(_ tile: Tile, _ head: Int, _ keyHead: Int, _ worker: Int, _ saved: SavedLayer) {
+    let scores = Block(scratch.scores[worker], rows: tile.queries.count, columns: tile.columns)
+    let queries = saved.inputs.rows(tile.queries).columns(columns(head))
+    for part in tile.parts {
+      MatrixProduct.multiply(
+        queries, by: keys(saved.inputs, part.keys, keyHead), bTransposed: true,
+        into: scores.columns(part.columns), alpha: config.attentionScale)
+    }
+    for query in 0..<tile.queries.count {
+      let visible = tile.visible(query)
+      saved.logSums[(tile.queries.lowerBound + query) * config.headCount + head] = kernels.softmax(
+        scores.buffer, seen(scores, query, visible), softcap: config.attentionSoftcap)
+      clearHidden(scores, query, visible)
+    }
+    for (index, part) in tile.parts.enumerated() {
+      MatrixProduct.multiply(
+        scores.columns(part.columns), by: values(saved.inputs, part.keys, keyHead),
+        into: saved.attended.rows(tile.queries).columns(columns(head)), beta: index == 0 ? 0 : 1)
+    }
+  }
+
+  private func keys(_ inputs: Block, _ tokens: Range<Int>, _ head: Int) -> Block {
+    inputs.rows(tokens).columns(columns(head, from: shape.queries))
+  }
+
+  private func values(_ inputs: Block, _ tokens: Range<Int>, _ head: Int) -> Block {
+    inputs.rows(tokens).columns(columns(head, from: shape.queries + shape.keys))
   }
 
   /// Writes the gradients of queries, keys and values to `scratch.dInputs`. Scores are computed
@@ -160,30 +184,50 @@ extension TrainingPass {
     let tokens = batch.tokens.count
     let d = Block.rows(tokens, of: scratch.dInputs, shape.inputs)
     forEachToken(tokens) { [self] token in kernels.clear(d.buffer, d.range(token)) }
-    forEachHead(batch) { [self] row, keyHead, worker in
-      for tile in tiles(row, layer) {
+    kernels.clear(scratch.shared)
+    forEachHead(batch) { [self] segment, keyHead, worker in
+      for tile in tiles(batch.segments[segment], layer) {
         for head in keyHead * config.headsPerGroup..<(keyHead + 1) * config.headsPerGroup {
-          attendBackward(tile, head, keyHead, worker, saved[layer], d)
+          attendBackward(tile, segment, head, keyHead, worker, saved[layer], d)
         }
+      }
+    }
+    guard batch.beginning > 0 else { return }
+    forEachToken(batch.beginning) { [self] token in
+      for segment in 1..<batch.segments.count {
+        let part = shared(segment, tile: 0..<batch.beginning, of: batch.beginning)
+        kernels.add(
+          part.buffer, part.range(token), to: d.buffer, at: d.range(token).lowerBound + shape.queries)
       }
     }
   }
 
+  /// Keys and values of the beginning's tokens, for what one segment adds to their gradients.
+  private func shared(_ segment: Int, tile tokens: Range<Int>, of beginning: Int) -> Block {
+    let width = 2 * shape.keys
+    return Block(
+      scratch.shared, at: (segment * beginning + tokens.lowerBound) * width, rows: tokens.count,
+      columns: width)
+  }
+
   private func attendBackward(
-    _ tile: Tile, _ head: Int, _ keyHead: Int, _ worker: Int, _ saved: SavedLayer, _ d: Block
+    _ tile: Tile, _ segment: Int, _ head: Int, _ keyHead: Int, _ worker: Int, _ saved: SavedLayer, _ d: Block
   ) {
-    let keyColumns = columns(keyHead, from: shape.queries)
-    let valueColumns = columns(keyHead, from: shape.queries + shape.keys)
     let queries = saved.inputs.rows(tile.queries).columns(columns(head))
-    let keys = saved.inputs.rows(tile.keys).columns(keyColumns)
-    let values = saved.inputs.rows(tile.keys).columns(valueColumns)
-    let scores = Block(scratch.scores[worker], rows: tile.queries.count, columns: tile.keys.count)
-    let dScores = Block(scratch.dScores[worker], rows: tile.queries.count, columns: tile.keys.count)
+    let scores = Block(scratch.scores[worker], rows: tile.queries.count, columns: tile.columns)
+    let dScores = Block(scratch.dScores[worker], rows: tile.queries.count, columns: tile.columns)
     let attended = saved.attended.rows(tile.queries).columns(columns(head))
     let dAttended = Block.rows(d.rows, of: scratch.dAttended, shape.queries).rows(tile.queries)
       .columns(columns(head))
-    MatrixProduct.multiply(queries, by: keys, bTransposed: true, into: scores, alpha: config.attentionScale)
-    MatrixProduct.multiply(dAttended, by: values, bTransposed: true, into: dScores)
+    let scale = config.attentionScale
+    for part in tile.parts {
+      MatrixProduct.multiply(
+        queries, by: keys(saved.inputs, part.keys, keyHead), bTransposed: true,
+        into: scores.columns(part.columns), alpha: scale)
+      MatrixProduct.multiply(
+        dAttended, by: values(saved.inputs, part.keys, keyHead), bTransposed: true,
+        into: dScores.columns(part.columns))
+    }
     for query in 0..<tile.queries.count {
       let visible = tile.visible(query)
       let dot = kernels.dot(
@@ -195,12 +239,17 @@ extension TrainingPass {
       clearHidden(scores, query, visible)
       clearHidden(dScores, query, visible)
     }
-    let scale = config.attentionScale
-    MatrixProduct.multiply(
-      scores, aTransposed: true, by: dAttended, into: d.rows(tile.keys).columns(valueColumns), beta: 1)
-    MatrixProduct.multiply(dScores, by: keys, into: d.rows(tile.queries).columns(columns(head)), alpha: scale)
-    MatrixProduct.multiply(
-      dScores, aTransposed: true, by: queries, into: d.rows(tile.keys).columns(keyColumns), alpha: scale,
-      beta: 1)
+    for (index, part) in tile.parts.enumerated() {
+      let dShared = part.isShared ? shared(segment, tile: part.keys, of: tile.segment.beginning) : nil
+      let dKeys = dShared?.columns(columns(keyHead)) ?? keys(d, part.keys, keyHead)
+      let dValues = dShared?.columns(columns(keyHead, from: shape.keys)) ?? values(d, part.keys, keyHead)
+      let dPart = dScores.columns(part.columns)
+      MatrixProduct.multiply(
+        scores.columns(part.columns), aTransposed: true, by: dAttended, into: dValues, beta: 1)
+      MatrixProduct.multiply(
+        dPart, by: keys(saved.inputs, part.keys, keyHead), into: d.rows(tile.queries).columns(columns(head)),
+        alpha: scale, beta: index == 0 ? 0 : 1)
+      MatrixProduct.multiply(dPart, aTransposed: true, by: queries, into: dKeys, alpha: scale, beta: 1)
+    }
   }
 }

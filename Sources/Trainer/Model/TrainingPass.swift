@@ -70,6 +70,8 @@ package final class TrainingPass {
   }
 
   private func grow(_ batch: PackedBatch) {
+    let shared = batch.segments.count * batch.beginning * 2 * shape.keys
+    defer { if scratch.shared.count < shared { scratch.shared = FloatBuffer(count: shared) } }
     let longest = max(rowCapacity, batch.longestRow)
     guard batch.tokens.count > capacity || longest > rowCapacity else { return }
     capacity = max(capacity, batch.tokens.count)
