@@ -102,7 +102,7 @@ let package = Package(
     .testTarget(name: "DownloadTests", dependencies: ["DuetDownload"], swiftSettings: strict),
     .testTarget(name: "TerminalTests", dependencies: ["DuetTerminal"], swiftSettings: strict),
     .testTarget(
-      name: "TrainerTests", dependencies: ["DuetRuntime", "DuetTrainer"],
+      name: "TrainerTests", dependencies: ["DuetQuantize", "DuetRuntime", "DuetTrainer"],
       resources: [.copy("Fixtures")], swiftSettings: strict),
     .testTarget(name: "RouterTests", dependencies: ["DuetRouter"], swiftSettings: strict),
     .executableTarget(

@@ -11,19 +11,6 @@ public final class Adapter: Sendable {
   enum Site: Int, CaseIterable {
     case query, key, value, output, gate, up, down
 
-    /// The name in files, within `blk.N.` and `.weight`.
-    var name: String {
-      switch self {
-      case .query: "attn_q"
-      case .key: "attn_k"
-      case .value: "attn_v"
-      case .output: "attn_output"
-      case .gate: "ffn_gate"
-      case .up: "ffn_up"
-      case .down: "ffn_down"
-      }
-    }
-
     func matrix(_ layer: DecoderWeights.Layer) -> Matrix {
       switch self {
       case .query: layer.query
@@ -134,47 +121,40 @@ private struct AdapterReader {
   private func problem(_ text: String) -> AdapterError { .notAnAdapter(path: file.path, problem: text) }
 
   func pairs() throws(AdapterError) -> [[LowRank?]] {
-    var pairs: [[LowRank?]] = [], used = 0
-    for (index, layer) in model.core.weights.layers.enumerated() {
+    var pairs: [[LowRank?]] = []
+    var known: Set<String> = []
+    for layer in model.core.weights.layers {
       var row: [LowRank?] = []
       for site in Adapter.Site.allCases {
-        let pair = try pair("blk.\(index).\(site.name).weight", site.matrix(layer))
-        used += pair == nil ? 0 : 2
-        row.append(pair)
+        let matrix = site.matrix(layer)
+        row.append(try pair(matrix))
+        known.formUnion(["\(matrix.name).lora_a", "\(matrix.name).lora_b"])
       }
       pairs.append(row)
     }
-    if used < file.tensors.count { try refuseUnused() }
-    guard used > 0 else { throw problem("it changes nothing") }
+    if let other = file.tensors.first(where: { !known.contains($0.name) }) {
+      throw .unknownTensor(path: file.path, tensor: other.name)
+    }
+    guard !file.tensors.isEmpty else { throw problem("it changes nothing") }
     return pairs
   }
 
-  /// Names the tensor that no matrix of the model took.
-  private func refuseUnused() throws(AdapterError) {
-    let layers = model.core.weights.layers.indices
-    let known = Set(
-      layers.flatMap { layer in
-        Adapter.Site.allCases.flatMap { site in
-          ["a", "b"].map { "blk.\(layer).\(site.name).weight.lora_\($0)" }
-        }
-      })
-    guard let first = file.tensors.first(where: { !known.contains($0.name) }) else { return }
-    throw .unknownTensor(path: file.path, tensor: first.name)
-  }
-
-  private func pair(_ name: String, _ matrix: Matrix) throws(AdapterError) -> LowRank? {
+  /// Of matrices that a file holds as one (phi3's queries, keys and values), each gets the whole of `a`
+  /// and rows of its own of `b`.
+  private func pair(_ matrix: Matrix) throws(AdapterError) -> LowRank? {
+    let name = matrix.name
     let a = file["\(name).lora_a"], b = file["\(name).lora_b"]
     if a == nil, b == nil { return nil }
     guard let a else { throw .missingHalf(path: file.path, tensor: "\(name).lora_a") }
     guard let b else { throw .missingHalf(path: file.path, tensor: "\(name).lora_b") }
     try checkShape(a, a.shape.first == matrix.columns, name, matrix)
-    try checkShape(b, b.shape.last == matrix.rows, name, matrix)
+    try checkShape(b, b.shape.last == matrix.tensorRows, name, matrix)
     guard a.shape[1] == b.shape[0], a.shape[1] <= Self.maximumRank else {
       throw .rankMismatch(path: file.path, tensor: name, a: a.shape, b: b.shape)
     }
-    return LowRank(
-      a: try values(a), b: try values(b, in: matrix.rowOrder), rank: a.shape[1], isExact: isExact,
-      model.core.operations)
+    let rank = a.shape[1], whole = try values(b, in: matrix.rowOrder)
+    let rows = Array(whole[matrix.firstRow * rank..<(matrix.firstRow + matrix.rows) * rank])
+    return LowRank(a: try values(a), b: rows, rank: rank, isExact: isExact, model.core.operations)
   }
 
   private func checkShape(
@@ -183,7 +163,7 @@ private struct AdapterReader {
     guard tensor.shape.count == 2, fits else {
       throw .wrongShape(
         path: file.path, tensor: tensor.name, shape: tensor.shape, base: name,
-        baseShape: [matrix.columns, matrix.rows])
+        baseShape: [matrix.columns, matrix.tensorRows])
     }
   }
 

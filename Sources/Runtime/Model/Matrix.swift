@@ -4,6 +4,10 @@
   package let type: TensorType
   package let rows: Int
   package let columns: Int
+  /// Where the rows lie among those of the tensor, where this is a part of it.
+  let firstRow: Int
+  /// Rows of the tensor.
+  let tensorRows: Int
   /// Bytes from one row to the next.
   package let rowBytes: Int
   /// How the rows lie, compared with GGUF's.
@@ -22,6 +26,8 @@
     type = tensor.type
     rows = tensor.rows
     columns = tensor.columns
+    firstRow = 0
+    tensorRows = tensor.rows
     rowBytes = tensor.type.rowBytes(tensor.columns)
     rowOrder = tensor.rowOrder
     file = tensor.file
@@ -39,6 +45,8 @@
     type = whole.type
     self.rows = rows.count
     columns = whole.columns
+    firstRow = whole.firstRow + rows.lowerBound
+    tensorRows = whole.tensorRows
     rowBytes = whole.rowBytes
     rowOrder = whole.rowOrder
     file = whole.file

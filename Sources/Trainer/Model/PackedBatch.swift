@@ -9,6 +9,8 @@ package struct PackedBatch: Sendable {
   package struct Target: Sendable, Equatable {
     /// Where in the batch the prediction is made; several may be made at one place of the beginning.
     package let position: Int
+    /// The number of this position among those where predictions are made.
+    package fileprivate(set) var place = 0
     /// The token to be predicted.
     package let token: Int32
     /// How much it counts.
@@ -29,6 +31,8 @@ package struct PackedBatch: Sendable {
   package private(set) var tokens: [Int32] = []
   private(set) var segments: [Segment] = []
   package private(set) var targets: [Target] = []
+  /// Where predictions are made, in order.
+  package private(set) var places: [Int] = []
   /// Tokens that all rows have in common at their start.
   package private(set) var beginning = 0
   /// Tokens of all rows, those in common counted for each.
@@ -54,6 +58,9 @@ package struct PackedBatch: Sendable {
       segments = [Segment(range: 0..<beginning, beginning: 0)]
     }
     for example in examples { append(example) }
+    places = Set(targets.map(\.position)).sorted()
+    let numbers = Dictionary(uniqueKeysWithValues: zip(places, places.indices))
+    for index in targets.indices { targets[index].place = numbers[targets[index].position] ?? 0 }
   }
 
   /// The sum of the weights.

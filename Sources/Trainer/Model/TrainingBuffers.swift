@@ -60,7 +60,8 @@ struct TrainingScratch {
   let normed: FloatBuffer  // [tokens, embedding]
   let result: FloatBuffer  // [tokens, embedding]
   let inner: FloatBuffer  // [tokens, feed forward]
-  let hidden: FloatBuffer  // [tokens, embedding]: the last layer's result, then its gradient
+  /// The last layer's result where predictions are made, then gradients: [tokens, embedding].
+  let hidden: FloatBuffer
   let dNormed: FloatBuffer  // [tokens, embedding]
   let dInner: FloatBuffer  // [tokens, feed forward]
   let dAttended: FloatBuffer  // [tokens, heads * head size]

@@ -2,6 +2,9 @@ import DuetRuntime
 
 extension TrainingPass {
   /// x' = x + attention(norm(x)); result = x' + feedForward(norm(x')).
+  ///
+  /// The last layer's feed-forward is computed only where predictions are made: its result has a row for
+  /// each of `batch.places`.
   func forward(_ index: Int, _ batch: PackedBatch) {
     trained.prepare(layer: index)
     let layer = trained.layers[index], saved = saved[index], tokens = batch.tokens.count
@@ -15,8 +18,36 @@ extension TrainingPass {
       [layer.output], saved.attended.rows(0..<tokens), into: .rows(tokens, of: attentionResult, shape.width),
       site: index * 4 + 1)
     add(attentionResult, layer.attentionResultNorm, to: saved.input, into: saved.middle, tokens)
+    feedForward(index, isLast(index) ? keepPlaces(saved.middle, batch) : tokens)
+  }
+
+  private func isLast(_ index: Int) -> Bool { index == trained.layers.count - 1 }
+
+  /// Moves the rows of `x` where predictions are made together. Returns how many there are.
+  private func keepPlaces(_ x: FloatBuffer, _ batch: PackedBatch) -> Int {
+    for (place, token) in batch.places.enumerated() where place != token {
+      kernels.copy(x, range(token), to: x, at: range(place).lowerBound)
+    }
+    return batch.places.count
+  }
+
+  /// The opposite, with zeros for the other tokens.
+  private func spreadPlaces(_ x: FloatBuffer, _ batch: PackedBatch) {
+    var end = batch.tokens.count
+    for (place, token) in batch.places.enumerated().reversed() {
+      kernels.clear(x, range(token).upperBound..<end * shape.width)
+      if place != token { kernels.copy(x, range(place), to: x, at: range(token).lowerBound) }
+      end = token
+    }
+    kernels.clear(x, 0..<end * shape.width)
+  }
+
+  private func feedForward(_ index: Int, _ tokens: Int) {
+    let layer = trained.layers[index], saved = saved[index]
     normalize(saved.middle, layer.feedForwardNorm, tokens)
-    project(layer.gateUp, normed, into: saved.gateUp.rows(0..<tokens), site: index * 4 + 2)
+    project(
+      layer.gateUp, .rows(tokens, of: scratch.normed, shape.width), into: saved.gateUp.rows(0..<tokens),
+      site: index * 4 + 2)
     forEachToken(tokens) { [self] token in
       let both = saved.gateUp.range(token), hidden = shape.hidden
       operations.gate(
@@ -57,10 +88,12 @@ extension TrainingPass {
     }
   }
 
-  /// Turns the gradient of the layer's result, in `scratch.hidden`, into that of its input.
+  /// Turns the gradient of the layer's result, in `scratch.hidden`, into that of its input. The last
+  /// layer's result has a row for each of `batch.places`.
   func backward(_ index: Int, _ batch: PackedBatch) {
     trained.prepare(layer: index)
-    feedForwardBackward(index, batch.tokens.count)
+    feedForwardBackward(index, isLast(index) ? batch.places.count : batch.tokens.count)
+    if isLast(index) { spreadPlaces(scratch.hidden, batch) }
     attentionBackward(index, batch)
   }
 

@@ -22,7 +22,7 @@ extension TrainingPass {
     // The gradient takes the place of the hidden states, which each part reads before it writes.
     let states = gather(batch)
     if gradientScale != nil {
-      forEachToken(batch.tokens.count) { [self] token in kernels.clear(scratch.hidden, range(token)) }
+      kernels.clear(scratch.hidden, 0..<batch.places.count * shape.width)
     }
     for start in stride(from: 0, to: batch.targets.count, by: most) {
       let part = start..<min(batch.targets.count, start + most)
@@ -36,7 +36,7 @@ extension TrainingPass {
   private func gather(_ batch: PackedBatch) -> Block {
     let states = Block.matrix(batch.targets.count, shape.width)
     for (index, target) in batch.targets.enumerated() {
-      kernels.copy(scratch.hidden, range(target.position), to: states.buffer, at: index * shape.width)
+      kernels.copy(scratch.hidden, range(target.place), to: states.buffer, at: index * shape.width)
     }
     return states
   }
@@ -98,7 +98,7 @@ extension TrainingPass {
     for (row, target) in targets.enumerated() {
       kernels.normalizeBackward(
         states.buffer, states.range(row), weight: trained.outputNorm.values, dy: d.buffer, d.range(row),
-        epsilon: config.normEpsilon, dx: scratch.hidden, at: range(target.position).lowerBound,
+        epsilon: config.normEpsilon, dx: scratch.hidden, at: range(target.place).lowerBound,
         dweight: trained.outputNorm.parameter.map { ($0.gradient, 0) })
     }
   }
