@@ -63,16 +63,6 @@ INLINE void pack_fifth_bits(const uint8_t *q, uint8_t *qh) {
 
 // MARK: Blocks of 32, plainly: the largest value, or the range, sets the scale
 
-// The value of the largest magnitude, the first of equals.
-INLINE float largest_of_32(const float *x) {
-    f8 most = max8(max8(abs8(load8(x)), abs8(load8(x + 8))), max8(abs8(load8(x + 16)), abs8(load8(x + 24))));
-    float largest = 0;
-    for (int i = 0; i < 8; i++) largest = most[i] > largest ? most[i] : largest;
-    for (int i = 0; i < 32; i++)
-        if (x[i] == largest || x[i] == -largest) return x[i];
-    return 0;
-}
-
 INLINE void range_of_32(const float *x, float *low, float *high) {
     f8 lo = min8(min8(load8(x), load8(x + 8)), min8(load8(x + 16), load8(x + 24)));
     f8 hi = max8(max8(load8(x), load8(x + 8)), max8(load8(x + 16), load8(x + 24)));
@@ -81,6 +71,16 @@ INLINE void range_of_32(const float *x, float *low, float *high) {
         *low = lo[i] < *low ? lo[i] : *low;
         *high = hi[i] > *high ? hi[i] : *high;
     }
+}
+
+// The value of the largest magnitude, the first of equals.
+INLINE float largest_of_32(const float *x) {
+    float low, high;
+    range_of_32(x, &low, &high);
+    if (high != -low) return high > -low ? high : low;
+    for (int i = 0; i < 32; i++)
+        if (x[i] == high || x[i] == low) return x[i];
+    return 0;
 }
 
 // q = trunc((x - minimum) * unit + half), within 0 to high.
@@ -205,7 +205,7 @@ static void plain_mxfp4(const float *x, const float *weights, size_t n, void *bl
 INLINE const float *weights_or_ones(const float *weights) { return weights ? weights : ones; }
 
 INLINE float search_half(const float *x, const float *w, levels l, float spread) {
-    return half_scale(x, w, 32, search_scale(x, w, 32, l, spread), l);
+    return half_scale(x, w, 32, search_scale(x, w, 32, l, spread, 2), l);
 }
 
 INLINE affine search_half_affine(const float *x, const float *w, levels l, float spread) {
@@ -338,7 +338,7 @@ INLINE void find_affine(const float *x, const float *w, family f, float spread, 
 INLINE void find_scales(const float *x, const float *w, family f, float spread, int starts, shared *best) {
     float wanted[16];
     for (int j = 0; j < f.count; j++)
-        wanted[j] = search_scale(x + j * f.size, w + j * f.size, f.size, f.values, spread);
+        wanted[j] = search_scale(x + j * f.size, w + j * f.size, f.size, f.values, spread, f.rounds);
     search_shared(x, w, f, wanted, starts, best);
 }
 
@@ -353,7 +353,7 @@ INLINE void pack_pairs(const uint8_t *q, uint8_t *qs) {
 
 static void search_q2_k(const float *x, const float *weights, size_t n, void *blocks) {
     FOR_BLOCKS(duet_block_q2_k, 256) {
-        family f = {16, 16, {0, 3, false}, 0, 15};
+        family f = {16, 16, {0, 3, false}, 0, 15, 2};
         shared best;
         uint8_t q[256];
         find_affine(x, weights_or_ones(weights), f, 0.35f, 4, &best);
@@ -367,7 +367,7 @@ static void search_q2_k(const float *x, const float *weights, size_t n, void *bl
 
 static void search_q3_k(const float *x, const float *weights, size_t n, void *blocks) {
     FOR_BLOCKS(duet_block_q3_k, 256) {
-        family f = {16, 16, {-4, 3, false}, -32, 31};
+        family f = {16, 16, {-4, 3, false}, -32, 31, 2};
         shared best;
         uint8_t q[256], bits[12] = {0};
         find_scales(x, weights_or_ones(weights), f, 0.25f, 2, &best);
@@ -407,7 +407,7 @@ INLINE void pack_halves_k(const uint8_t *q, uint8_t *qs) {
 
 static void search_q4_k(const float *x, const float *weights, size_t n, void *blocks) {
     FOR_BLOCKS(duet_block_q4_k, 256) {
-        family f = {8, 32, {0, 15, false}, 0, 63};
+        family f = {8, 32, {0, 15, false}, 0, 63, 1};
         shared best;
         uint8_t q[256];
         find_affine(x, weights_or_ones(weights), f, 0.12f, 1, &best);
@@ -420,7 +420,7 @@ static void search_q4_k(const float *x, const float *weights, size_t n, void *bl
 
 static void search_q5_k(const float *x, const float *weights, size_t n, void *blocks) {
     FOR_BLOCKS(duet_block_q5_k, 256) {
-        family f = {8, 32, {0, 31, false}, 0, 63};
+        family f = {8, 32, {0, 31, false}, 0, 63, 1};
         shared best;
         uint8_t q[256];
         find_affine(x, weights_or_ones(weights), f, 0.06f, 1, &best);
@@ -438,7 +438,7 @@ static void search_q5_k(const float *x, const float *weights, size_t n, void *bl
 
 static void search_q6_k(const float *x, const float *weights, size_t n, void *blocks) {
     FOR_BLOCKS(duet_block_q6_k, 256) {
-        family f = {16, 16, {-32, 31, false}, -128, 127};
+        family f = {16, 16, {-32, 31, false}, -128, 127, 0};
         shared best;
         uint8_t q[256];
         find_scales(x, weights_or_ones(weights), f, 0.04f, 1, &best);
@@ -458,7 +458,7 @@ static void search_q6_k(const float *x, const float *weights, size_t n, void *bl
 
 static void search_iq4_xs(const float *x, const float *weights, size_t n, void *blocks) {
     FOR_BLOCKS(duet_block_iq4_xs, 256) {
-        family f = {8, 32, {-127, 113, true}, -32, 31};
+        family f = {8, 32, {-127, 113, true}, -32, 31, 2};
         shared best;
         find_scales(x, weights_or_ones(weights), f, 0.12f, 1, &best);
         uint16_t high = 0;

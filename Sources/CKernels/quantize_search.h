@@ -101,8 +101,8 @@ INLINE void keep_best(fit f, float *scale, float *gain) {
 }
 
 // The scale of one block. `spread` is how far around the outermost level, as a share of it, the
-// largest value may come to lie.
-INLINE float search_scale(const float *x, const float *w, int n, levels l, float spread) {
+// largest value may come to lie; `rounds` is how often the neighbourhood of the best is looked at.
+INLINE float search_scale(const float *x, const float *w, int n, levels l, float spread, int rounds) {
     float largest = 0;
     for (int i = 0; i < n; i++)
         if (fabsf(x[i]) > fabsf(largest)) largest = x[i];
@@ -113,7 +113,7 @@ INLINE float search_scale(const float *x, const float *w, int n, levels l, float
     float scale = 0, gain = 0;
     keep_best(fit_scale(x, w, n, ((f8)(l.low) + steps * (f8)(spread * l.low)) * (f8)(unit), l), &scale, &gain);
     keep_best(fit_scale(x, w, n, ((f8)(l.high) + steps * (f8)(spread * l.high)) * (f8)(unit), l), &scale, &gain);
-    for (int round = 0; round < 2; round++) {
+    for (int round = 0; round < rounds; round++) {
         f8 near = ((f8)(1.0f) + offsets * (f8)(round ? 0.1f * spread : 0.4f * spread)) * (f8)(inverse(scale));
         keep_best(fit_scale(x, w, n, near, l), &scale, &gain);
     }
@@ -228,6 +228,7 @@ typedef struct {
     int count, size;        // blocks of `size` values
     levels values;          // of one block
     float scale_low, scale_high;  // whole numbers that the blocks' scales may be
+    int rounds;             // of looking closer; few where levels are many and little is to be gained
 } family;
 
 typedef struct {
@@ -283,7 +284,7 @@ INLINE void search_shared(const float *x, const float *w, family f, const float 
     for (int start = 0; start < starts; start++) {
         float limit = start % 2 ? f.scale_high : f.scale_low;
         shared now = {.d = half_rounded(largest / (limit * (1.0f - 0.06f * (float)(start / 2))))};
-        for (int round = 0; round < 3; round++) {
+        for (int round = 0; round <= f.rounds; round++) {
             assign_scales(x, w, f, wanted, &now);
             if (!(now.error < best->error)) break;
             *best = now;
@@ -366,7 +367,7 @@ INLINE void search_shared_affine(const float *x, const float *w, family f, const
         float narrow = 1.0f - 0.15f * (float)(start % 2), low = 1.0f - 0.15f * (float)(start / 2);
         shared now = {.d = half_rounded(scale / (f.scale_high * narrow)),
                       .dmin = half_rounded(minimum / (f.scale_high * low))};
-        for (int round = 0; round < 3; round++) {
+        for (int round = 0; round <= f.rounds; round++) {
             assign_affine(x, w, f, wanted, &now);
             if (!(now.error < best->error)) break;
             *best = now;

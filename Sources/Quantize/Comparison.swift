@@ -76,7 +76,9 @@ public struct ModelComparison {
     let pool = ThreadPool(threadCount: threads ?? processorCount())
     let models = [reference] + others
     // Logits of all models are held at once: batches are small enough for some tens of megabytes each.
-    let batch = max(1, min(256, (32 << 20) / (4 * reference.config.vocabularySize)))
+    let most = max(1, min(256, (32 << 20) / (4 * reference.config.vocabularySize)))
+    // Of like sizes: a few tokens at the end of a window would cost as much as many.
+    let parts = (window + most) / most, batch = (window + parts) / parts
     let readers = models.map {
       Reader(decoder: Decoder($0.core, pool: pool, capacity: batch, precision: activations), core: $0.core)
     }

@@ -187,14 +187,21 @@ public struct QuantizationPlan: Sendable {
   /// Schemes that make this model smaller without being expected to be worse, or better without being
   /// larger, the most accurate first. They are what to use where much has fallen back.
   public func betterSchemes(_ options: QuantizationOptions) -> [(scheme: QuantizationScheme, bytes: Int)] {
-    var options = options
-    options.allowsRequantizing = true
-    let error = nominalError, size = byteCount
+    let open = tensors.filter(\.isQuantizable)
+    let error = nominalError, size = byteCount, fixed = size - open.reduce(0) { $0 + $1.byteCount }
     var found: [(scheme: QuantizationScheme, bytes: Int, error: Double)] = []
     for other in QuantizationScheme.allCases where other != scheme {
-      guard let plan = try? QuantizationPlan(file, scheme: other, options: options) else { continue }
-      guard plan.byteCount < size, plan.nominalError <= error * 1.01 else { continue }
-      found.append((other, plan.byteCount, plan.nominalError))
+      let rules = MixRules(file, scheme: other, hasImportance: options.importance != nil)
+      var bytes = fixed, expected = 0.0
+      for tensor in open {
+        let override = options.overrides.first { $0.fits(tensor.source.name) }?.type,
+          columns = tensor.source.columns
+        let type = (override ?? rules.type(tensor.source.name, columns: columns)).fitting(columns)
+        bytes += type.rowBytes(columns) * tensor.source.rows
+        expected += type.nominalError * Double(tensor.source.elementCount)
+      }
+      guard bytes < size, expected <= error * 1.01 else { continue }
+      found.append((other, bytes, expected))
     }
     return found.sorted { ($0.error, $0.bytes) < ($1.error, $1.bytes) }.map { ($0.scheme, $0.bytes) }
   }

@@ -91,20 +91,27 @@ enum TensorRole {
   case embedding, output, value, key, query, attentionOutput, queryKeyValue, up, gate, down, other
 
   init(_ name: String) {
-    self =
-      switch name {
-      case "token_embd.weight", "per_layer_token_embd.weight": .embedding
-      case "output.weight": .output
-      case _ where name.contains("attn_qkv.weight"): .queryKeyValue
-      case _ where name.contains("attn_v.weight"): .value
-      case _ where name.contains("attn_k.weight"): .key
-      case _ where name.contains("attn_q.weight"): .query
-      case _ where name.contains("attn_output.weight"): .attentionOutput
-      case _ where name.contains("ffn_up"): .up
-      case _ where name.contains("ffn_gate"): .gate
-      case _ where name.contains("ffn_down"): .down
-      default: .other
-      }
+    switch name {
+    case "token_embd.weight", "per_layer_token_embd.weight": self = .embedding
+    case "output.weight": self = .output
+    default:
+      let parts = name.split(separator: ".")
+      self = name.hasSuffix(".weight") && parts.count > 1 ? Self.role(parts[parts.count - 2]) : .other
+    }
+  }
+
+  private static func role(_ part: Substring) -> TensorRole {
+    switch part {
+    case "attn_qkv": .queryKeyValue
+    case "attn_v": .value
+    case "attn_k": .key
+    case "attn_q": .query
+    case "attn_output": .attentionOutput
+    case _ where part.hasPrefix("ffn_up"): .up
+    case _ where part.hasPrefix("ffn_gate"): .gate
+    case _ where part.hasPrefix("ffn_down"): .down
+    default: .other
+    }
   }
 
   /// Whether the tensor makes values, which suffer most.

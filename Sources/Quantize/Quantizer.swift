@@ -175,7 +175,7 @@ extension QuantizationPlan {
       done += tensor.source.range.count
       progress(done, total)
     }
-    do { try writer.finish() } catch { throw QuantizerError.output(error) }
+    do { try writer.finish(isReproducible: true) } catch { throw QuantizerError.output(error) }
     return results
   }
 

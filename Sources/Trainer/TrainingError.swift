@@ -10,7 +10,7 @@ public enum TrainingError: Error, CustomStringConvertible {
   case noRows(path: String, skips: String)
   case template(path: String, line: Int, problem: String)
   case option(name: String, problem: String)
-  case notFinite(step: Int, checkpoint: String?)
+  case notFinite(step: Int)
   case checkpoint(path: String, problem: String)
   case output(OutputError)
   case file(GGUFWriteError)
@@ -32,9 +32,7 @@ public enum TrainingError: Error, CustomStringConvertible {
     case .template(let path, let line, let problem):
       "\(path):\(line): the model's chat template \(problem); use another base"
     case .option(let name, let problem): "\(name) \(problem)"
-    case .notFinite(let step, let checkpoint):
-      "the loss is no number at step \(step); lower --lr"
-        + (checkpoint.map { ", or go on from \($0) with --resume" } ?? "")
+    case .notFinite(let step): "the loss is no number at step \(step); start again with a lower --lr"
     case .checkpoint(let path, let problem): "cannot resume from \(path): \(problem)"
     case .output(let error): error.description
     case .file(let error): error.description

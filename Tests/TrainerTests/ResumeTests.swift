@@ -54,6 +54,21 @@ import Testing
     #expect(last.step == 24 && values(last) == values(whole))
   }
 
+  @Test func `a loss that is no number ends the run, and the checkpoint stays as it was`() throws {
+    let folder = try TemporaryFolder(), data = TrainingData(examples: try TinyRecord("llama").examples)
+    let good = try trainer("llama", data, dropout: 0)
+    try run(good, folder("a"), killedAfter: 3)
+    let before = try Data(contentsOf: URL(filePath: folder("a")))
+    let broken = try trainer("llama", data, dropout: 0)
+    try broken.resume(folder("a"), identity: [])
+    let parameter = try #require(broken.trained.parameters.first)
+    parameter.value[0] = .infinity
+    broken.trained.invalidate()
+    let error = #expect(throws: TrainingError.self) { try run(broken, folder("a")) }
+    #expect("\(try #require(error))".contains("step 4"))
+    #expect(try Data(contentsOf: URL(filePath: folder("a"))) == before)
+  }
+
   @Test func `another run's checkpoint is refused by name`() throws {
     let folder = try TemporaryFolder(), examples = try TinyRecord("llama").examples
     let first = try trainer("llama", TrainingData(examples: examples), dropout: 0)

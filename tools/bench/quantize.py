@@ -5,7 +5,7 @@ usage: quantize.py speed MODEL-F16.gguf --llama FOLDER --duet BINARY [--types ..
        quantize.py quality TRUTH.gguf TEXT --llama FOLDER --duet BINARY --work FOLDER [--types ...]
                    [--tokens 20000] [--imatrix FILE.gguf] [--budgets Q4_K_M,Q3_K_M] [--json OUT.json]
 
-`speed` alternates both on one file, and prints the median of the rounds' ratios of time, with the peak of
+`speed` alternates both on one file, each time making a new one, and prints the median of the rounds' ratios of time, with the peak of
 Duet's anonymous memory (RssAnon, sampled every 5 ms).
 
 `quality` makes every type with both, then reads TEXT with all files in single precision (duet compare) and
@@ -74,7 +74,11 @@ def speed(arguments):
         ours, theirs = Path(folder) / "ours.gguf", Path(folder) / "theirs.gguf"
         for kind in arguments.types:
             duet, llama = commands(arguments, arguments.model, kind, str(ours), str(theirs))
-            rounds = [(watched(duet), watched(llama)) for _ in range(arguments.runs)]
+            rounds = []
+            for _ in range(arguments.runs):
+                for path in (ours, theirs):
+                    path.unlink(missing_ok=True)
+                rounds.append((watched(duet), watched(llama)))
             rows.append({
                 "type": kind,
                 "seconds": statistics.median(own[0] for own, _ in rounds),
@@ -148,7 +152,18 @@ def quality(arguments):
         rows.append(row(f"--size of {kind}", path, results[path], theirs,
                         results[pairs[kind][0] if same[kind] else theirs], False))
     show(rows)
+    for kind in budgets:
+        show_best(rows, next(r for r in rows if r["type"] == f"--size of {kind}"))
     return rows
+
+
+def show_best(rows, budget):
+    """The best file of one type or mix, of either quantizer, that is no larger than the one under a budget."""
+    fixed = [(r[side + "kl"], name + r["type"], r[side + "bytes"]) for r in rows if "--size" not in r["type"]
+             for side, name in (("", "Duet's "), ("llama_", "llama.cpp's ")) if r[side + "bytes"] <= budget["llama_bytes"]]
+    kl, name, size = min(fixed)
+    print(f"{budget['type']}: mean KL {budget['kl']:.5f} in {budget['bytes'] / 1e6:.1f} MB; the best fixed type is {name}, "
+          f"{kl:.5f} in {size / 1e6:.1f} MB: {budget['kl'] / kl:.3f} of it")
 
 
 def row(name, ours, own, theirs, other, is_same):

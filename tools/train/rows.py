@@ -69,7 +69,7 @@ def parse(line: str, number: int, refusal: str) -> Row | ChatRow:
     if not isinstance(record, dict):
         raise BadRow("no JSON object")
     name = str(record.get("id", number))
-    return chat_row(record, name) if "messages" in record else row(record, name, refusal)
+    return chat_row(record, name) if record.get("messages") is not None else row(record, name, refusal)
 
 
 def load(path: str | Path, refusal: str = REFUSAL) -> tuple[list[Row | ChatRow], Counter]:

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "files.h"
 #include "quantize.h"
 
 // Tensor types, numbered as in the GGUF specification.

@@ -42,7 +42,7 @@ extension Decoder {
     changes: Changes? = nil, then finish: ((Range<Int>) -> Void)? = nil
   ) {
     observer?(products.map(\.matrix), x, tokens)
-    let direct = tokens <= Self.directTokens || precision == .float32
+    let direct = tokens <= Self.directTokens
     let work = chunks(products, direct: direct, together: finish != nil)
     let leading = changes?.count ?? 0
     changes?.restart()
@@ -95,7 +95,7 @@ extension Decoder {
     _ matrix: Matrix, _ rows: Range<Int>, _ x: Activations, _ tokens: Int, _ out: FloatBuffer, _ worker: Int,
     direct: Bool
   ) {
-    if precision == .float32 && tokens > Self.directTokens {
+    if precision == .float32, !direct {
       operations.multiplyDequantized(
         matrix, rows: rows, x, tokens: tokens, scratch: space.panels[worker], out: out, stride: matrix.rows)
     } else if direct {

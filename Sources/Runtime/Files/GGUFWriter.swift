@@ -96,12 +96,13 @@ public final class GGUFWriter {
 
   /// Ends the file and gives it its name.
   ///
+  /// - Parameter isReproducible: as in `OutputFile.finish`.
   /// - Throws: `GGUFWriteError.missingBytes` when a tensor is not complete, or `.output`.
-  public func finish() throws(GGUFWriteError) {
+  public func finish(isReproducible: Bool = false) throws(GGUFWriteError) {
     guard current == plans.count else {
       throw .missingBytes(path: output.path, tensor: plans[current].name)
     }
-    do { try output.finish() } catch { throw .output(error) }
+    do { try output.finish(isReproducible: isReproducible) } catch { throw .output(error) }
   }
 }
 

@@ -1,3 +1,4 @@
+import CKernels
 import Synchronization
 
 #if canImport(Glibc)
@@ -21,8 +22,12 @@ import Synchronization
   public private(set) var count = 0
   private let temporary: String?
   private let replaces: Bool
+  /// Whether there is a file that could be lost.
+  private let hasPredecessor: Bool
   private var descriptor: Int32
   private var buffer: [UInt8] = []
+  /// Bytes that the system has been given.
+  private var started = 0
 
   private static let bufferBytes = 1 << 20
   private static let living = Mutex<Set<String>>([])
@@ -45,6 +50,7 @@ import Synchronization
     guard replaces || !exists || isDevice else { throw .exists(path: path) }
     self.path = target
     self.replaces = replaces
+    hasPredecessor = exists && !isDevice
     temporary = isDevice ? nil : Self.temporaryName(target)
     let flags = O_WRONLY | O_CLOEXEC | (isDevice ? 0 : O_CREAT | O_TRUNC | O_NOFOLLOW)
     descriptor = unsafe open(temporary ?? target, flags, isPrivate ? 0o600 : 0o666)
@@ -128,6 +134,9 @@ import Synchronization
         throw .cannotWrite(path: path, code: errno)
       }
     }
+    // The disk works while the next bytes are made, and `finish` waits for little.
+    duet_start_writeback(descriptor, Int64(started), Int64(done))
+    started += done
   }
 
   private static func systemWrite(_ descriptor: Int32, _ start: UnsafeRawPointer?, _ count: Int) -> Int {
@@ -143,11 +152,14 @@ import Synchronization
 
   /// Writes what is left, waits until it is on the disk, and gives the file its name.
   ///
+  /// - Parameter isReproducible: whether the bytes can be made again at any time. Then a new file is not
+  ///   waited for, since a failure of power would lose nothing; one that replaces another always is.
   /// - Throws: `OutputError`; the target is then as it was.
-  public func finish() throws(OutputError) {
+  public func finish(isReproducible: Bool = false) throws(OutputError) {
     try flush()
     // Devices and pipes cannot be synchronised, and need not be.
-    if temporary != nil, fsync(descriptor) != 0 { throw .cannotWrite(path: path, code: errno) }
+    let waits = temporary != nil && (hasPredecessor || !isReproducible)
+    if waits, fsync(descriptor) != 0 { throw .cannotWrite(path: path, code: errno) }
     let closed = close(descriptor)
     descriptor = -1
     guard closed == 0 else { throw .cannotWrite(path: path, code: errno) }

@@ -146,22 +146,22 @@ import CKernels
     }
   }
 
-  /// The same in single precision, each row being dequantized once for all tokens.
+  /// The same in single precision by packed panels, each row being dequantized once for all tokens.
   package func multiplyDequantized(
     _ matrix: Matrix, rows: Range<Int>, _ x: Activations, tokens: Int, scratch: FloatBuffer,
     out: FloatBuffer, stride: Int
   ) {
     precondition(x.width == matrix.columns, "matrix and vector differ in length")
+    let columns = matrix.columns, type = Int32(DUET_F32), floats = dequantizedFloats(columns: columns)
+    let values = unsafe scratch.pointer(0..<floats)
+    let panel = unsafe UnsafeMutableRawPointer(scratch.pointer(floats..<scratch.count))
     let view = unsafe x.view(0..<tokens)
-    for row in rows {
-      dequantize(matrix, row: row, out: scratch, at: 0)
-      let values = unsafe scratch.pointer(0..<matrix.columns)
-      for token in 0..<tokens {
-        let at = token * stride + row
-        unsafe duet_run_dot(
-          table, true, Int32(DUET_F32), values, 4 * matrix.columns, 1, matrix.columns, view + token,
-          out.pointer(at..<at + 1))
-      }
+    for first in Swift.stride(from: rows.lowerBound, to: rows.upperBound, by: panelRows) {
+      let count = min(panelRows, rows.upperBound - first)
+      for row in 0..<count { dequantize(matrix, row: first + row, out: scratch, at: row * columns) }
+      let target = unsafe out.pointer(first..<(tokens - 1) * stride + first + count)
+      unsafe duet_run_pack(table, type, values, 4 * columns, count, columns, panel)
+      unsafe duet_run_multiply(table, type, panel, count, columns, view, tokens, target, stride)
     }
   }
 
@@ -186,11 +186,15 @@ import CKernels
     }
   }
 
-  /// Floats of scratch that `multiplyPanels` needs for rows of `columns` values.
+  /// Floats of scratch that products by panels need for rows of up to `columns` values: a panel, and before
+  /// it what it is packed from where that is not in the file.
   package func panelScratch(columns: Int) -> Int {
     let types = [TensorType.f32, .q8_0].map { Int32($0.rawValue) }
-    return types.map { unsafe (duet_panel_bytes(table, $0, columns) + 3) / 4 }.max() ?? 0
+    let panel = types.map { unsafe (duet_panel_bytes(table, $0, columns) + 3) / 4 }.max() ?? 0
+    return dequantizedFloats(columns: columns) + panel
   }
+
+  private func dequantizedFloats(columns: Int) -> Int { (panelRows * columns + 15) / 16 * 16 }
 }
 
 /// What weights are multiplied by.

@@ -162,7 +162,7 @@ public final class Trainer {
     }
     let norm = optimizer.norm(trained.parameters, trained.kernels), rate = schedule.rate(step)
     guard loss.isFinite, norm.isFinite else {
-      throw TrainingError.notFinite(step: step + 1, checkpoint: nil)
+      throw TrainingError.notFinite(step: step + 1)
     }
     optimizer.update(
       trained.parameters, norm: norm, rate: rate, step: step + 1, trained.kernels, trained.pool)
