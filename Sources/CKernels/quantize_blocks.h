@@ -367,10 +367,10 @@ static void search_q2_k(const float *x, const float *weights, size_t n, void *bl
 
 static void search_q3_k(const float *x, const float *weights, size_t n, void *blocks) {
     FOR_BLOCKS(duet_block_q3_k, 256) {
-        family f = {16, 16, {-4, 3, false}, -32, 31, 2};
+        family f = {16, 16, {-4, 3, false}, -32, 31, 1};
         shared best;
         uint8_t q[256], bits[12] = {0};
-        find_scales(x, weights_or_ones(weights), f, 0.25f, 2, &best);
+        find_scales(x, weights_or_ones(weights), f, 0.25f, 1, &best);
         all_levels(x, f, &best, 4, q);
         for (int j = 0; j < 16; j++) {
             int scale = (int)best.scales[j] + 32;
