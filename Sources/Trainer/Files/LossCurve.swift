@@ -26,7 +26,7 @@ struct LossCurve {
   var svg: String {
     let training = training, heldOut = heldOut, all = training + heldOut
     let lastStep = Double(max(1, all.map(\.step).max() ?? 1))
-    let largest = max(0.1, all.map(\.loss).max() ?? 1) * 1.05
+    let largest = Self.scale(max(0.1, all.map(\.loss).max() ?? 1))
     func x(_ step: Int) -> Double { left + (right - left) * Double(step) / lastStep }
     func y(_ loss: Double) -> Double { bottom - (bottom - top) * max(0, loss) / largest }
     func line(_ points: [Point], _ style: String) -> String {
@@ -44,7 +44,9 @@ struct LossCurve {
       result += text(left - 8, y(loss) + 4, short(loss), "text-anchor=\"end\"")
       result += text(x(step), bottom + 18, "\(step)", "text-anchor=\"middle\"")
     }
-    result += text((left + right) / 2, height - 8, "step; loss in nats per token", "text-anchor=\"middle\"")
+    let legend =
+      "loss in nats per token by step: each (grey), mean of the last 20 (blue), held-out rows (red)"
+    result += text((left + right) / 2, height - 8, legend, "text-anchor=\"middle\"")
     result +=
       line(training, "stroke=\"#bbb\"") + line(smoothed(training), "stroke=\"#1f5fbf\" stroke-width=\"2\"")
     for point in heldOut {
@@ -52,6 +54,17 @@ struct LossCurve {
         "<circle cx=\"\(short(x(point.step)))\" cy=\"\(short(y(point.loss)))\" r=\"3.5\" fill=\"#c0392b\"/>\n"
     }
     return result + "</svg>\n"
+  }
+
+  /// The smallest top of an axis, five round steps high, that holds `value`.
+  private static func scale(_ value: Double) -> Double {
+    var hundredths = 2, isTwo = true
+    while hundredths < 1_000_000_000, Double(5 * hundredths) < 100 * value {
+      // 2, 5, 10, 20, 50, …
+      hundredths = isTwo ? hundredths / 2 * 5 : hundredths * 2
+      isTwo = "\(hundredths)".hasPrefix("2")
+    }
+    return Double(5 * hundredths) / 100
   }
 
   /// Means of up to 20 points.
