@@ -328,6 +328,29 @@ INLINE void all_levels(const float *x, family f, const shared *s, int offset, ui
     }
 }
 
+// Makes the block as long along the original as the original is, levels staying as they are. Least squares
+// shrink every block by its share of error; what all blocks have in common adds up in a model's outputs,
+// where the rest of the error averages out.
+INLINE void unshrink(const float *x, const float *w, family f, shared *s, int offset, const uint8_t *q) {
+    typedef uint8_t b8 __attribute__((ext_vector_type(8)));
+    double xx = 0, xy = 0;
+    for (int j = 0; j < f.count; j++) {
+        f8 scale = (f8)(s->d * s->scales[j]), minimum = (f8)(-s->dmin * s->minima[j]), sxx = 0, sxy = 0;
+        for (int i = j * f.size; i < (j + 1) * f.size; i += 8) {
+            b8 bytes;
+            memcpy(&bytes, q + i, sizeof bytes);
+            f8 v = load8(x + i), wv = load8(w + i) * v;
+            sxx += wv * v;
+            sxy += wv * (scale * (__builtin_convertvector(bytes, f8) - (f8)((float)offset)) + minimum);
+        }
+        xx += (double)sum8(sxx);
+        xy += (double)sum8(sxy);
+    }
+    if (!(2 * xy > xx)) return;
+    float factor = (float)(xx / xy);
+    s->d *= factor, s->dmin *= factor;
+}
+
 INLINE void find_affine(const float *x, const float *w, family f, float spread, int starts, shared *best) {
     affine wanted[16];
     for (int j = 0; j < f.count; j++)
@@ -351,13 +374,26 @@ INLINE void pack_pairs(const uint8_t *q, uint8_t *qs) {
         }
 }
 
+// Two bits leave a fifth of a weight to chance: where nothing is known of the columns, large weights count
+// more than their squared error says, for the outputs that they carry depend on them most.
+INLINE void weigh_by_size(const float *x, float *w) {
+    f8 sum = 0;
+    for (int i = 0; i < 256; i += 8) sum += abs8(load8(x + i));
+    float mean = sum8(sum) / 256;
+    bool is_usual = mean > 0 && mean < 1e30f;
+    for (int i = 0; i < 256; i++) w[i] = is_usual ? fabsf(x[i]) + 0.5f * mean : 1;
+}
+
 static void search_q2_k(const float *x, const float *weights, size_t n, void *blocks) {
     FOR_BLOCKS(duet_block_q2_k, 256) {
         family f = {16, 16, {0, 3, false}, 0, 15, 2};
         shared best;
         uint8_t q[256];
-        find_affine(x, weights_or_ones(weights), f, 0.35f, 4, &best);
+        float sizes[256];
+        if (!weights) weigh_by_size(x, sizes);
+        find_affine(x, weights ? weights : sizes, f, 0.35f, 4, &best);
         all_levels(x, f, &best, 0, q);
+        unshrink(x, weights_or_ones(weights), f, &best, 0, q);
         for (int j = 0; j < 16; j++)
             block->scales[j] = (uint8_t)((int)best.scales[j] | (int)best.minima[j] << 4);
         block->d = half_bits(best.d), block->dmin = half_bits(best.dmin);
@@ -372,6 +408,7 @@ static void search_q3_k(const float *x, const float *weights, size_t n, void *bl
         uint8_t q[256], bits[12] = {0};
         find_scales(x, weights_or_ones(weights), f, 0.25f, 1, &best);
         all_levels(x, f, &best, 4, q);
+        unshrink(x, weights_or_ones(weights), f, &best, 4, q);
         for (int j = 0; j < 16; j++) {
             int scale = (int)best.scales[j] + 32;
             bits[j % 8] |= (uint8_t)((scale & 15) << 4 * (j / 8));
@@ -412,6 +449,7 @@ static void search_q4_k(const float *x, const float *weights, size_t n, void *bl
         uint8_t q[256];
         find_affine(x, weights_or_ones(weights), f, 0.12f, 1, &best);
         all_levels(x, f, &best, 0, q);
+        unshrink(x, weights_or_ones(weights), f, &best, 0, q);
         pack_scales_k(&best, block->scales);
         block->d = half_bits(best.d), block->dmin = half_bits(best.dmin);
         pack_halves_k(q, block->qs);
@@ -425,6 +463,7 @@ static void search_q5_k(const float *x, const float *weights, size_t n, void *bl
         uint8_t q[256];
         find_affine(x, weights_or_ones(weights), f, 0.06f, 1, &best);
         all_levels(x, f, &best, 0, q);
+        unshrink(x, weights_or_ones(weights), f, &best, 0, q);
         pack_scales_k(&best, block->scales);
         block->d = half_bits(best.d), block->dmin = half_bits(best.dmin);
         pack_halves_k(q, block->qs);
@@ -443,6 +482,7 @@ static void search_q6_k(const float *x, const float *weights, size_t n, void *bl
         uint8_t q[256];
         find_scales(x, weights_or_ones(weights), f, 0.04f, 1, &best);
         all_levels(x, f, &best, 32, q);
+        unshrink(x, weights_or_ones(weights), f, &best, 32, q);
         for (int j = 0; j < 16; j++) block->scales[j] = (int8_t)best.scales[j];
         for (int half = 0; half < 2; half++)
             for (int i = 0; i < 32; i++) {
