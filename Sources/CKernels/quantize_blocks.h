@@ -374,8 +374,8 @@ INLINE void pack_pairs(const uint8_t *q, uint8_t *qs) {
         }
 }
 
-// Two bits leave a fifth of a weight to chance: where nothing is known of the columns, large weights count
-// more than their squared error says, for the outputs that they carry depend on them most.
+// Two or three bits leave much of a weight to chance: where nothing is known of the columns, large weights
+// count more than their squared error says, for the outputs that they carry depend on them most.
 INLINE void weigh_by_size(const float *x, float *w) {
     f8 sum = 0;
     for (int i = 0; i < 256; i += 8) sum += abs8(load8(x + i));
@@ -406,7 +406,9 @@ static void search_q3_k(const float *x, const float *weights, size_t n, void *bl
         family f = {16, 16, {-4, 3, false}, -32, 31, 1};
         shared best;
         uint8_t q[256], bits[12] = {0};
-        find_scales(x, weights_or_ones(weights), f, 0.25f, 1, &best);
+        float sizes[256];
+        if (!weights) weigh_by_size(x, sizes);
+        find_scales(x, weights ? weights : sizes, f, 0.25f, 1, &best);
         all_levels(x, f, &best, 4, q);
         unshrink(x, weights_or_ones(weights), f, &best, 4, q);
         for (int j = 0; j < 16; j++) {
