@@ -8,7 +8,11 @@ import Synchronization
 /// brings the passages that match it best and that no earlier one brought. Either way what was said
 /// keeps its place, so that the cache serves it again.
 public final class Chat: Sendable {
-  private let session: Session
+  /// Who answers: the bare model, or a pair's *grounded* tuning.
+  private let main: Session
+  /// A pair's *free* tuning.
+  private let free: Session?
+  private let router: Router?
   private let customSystem: String?
   private let state: Mutex<State>
   /// Tokens of the context that documents may take.
@@ -16,8 +20,13 @@ public final class Chat: Sendable {
 
   private struct State {
     var documents: DocumentCollection?
+    var policy = Router.Policy.auto
+    /// Who gave the last answer, and so has the whole conversation.
+    var speaker: Route
     /// The passages in the prompt and the turns that brought them.
     var shown: [(source: Source, turn: Int)] = []
+    /// The last question that was answered from context, and that context.
+    var lastGrounded: (question: String, passages: [String])?
     /// Whether all documents stand in the system message.
     var isWhole = false
     /// Turns so far, and how many of the oldest no longer fit.
@@ -30,9 +39,14 @@ public final class Chat: Sendable {
       droppedTurns += count
       if !isWhole { shown.removeAll { $0.turn < droppedTurns } }
     }
+
+    /// The same before the first turn.
+    var anew: State {
+      State(documents: documents, policy: policy, speaker: speaker)
+    }
   }
 
-  /// Opens a conversation.
+  /// Opens a conversation with one model.
   ///
   /// - Parameters:
   ///   - engine: what runs the model.
@@ -45,26 +59,67 @@ public final class Chat: Sendable {
     _ engine: Engine, system: String? = nil, documents: DocumentCollection? = nil, tuning: Tuning? = nil,
     documentBudget: Int? = nil
   ) {
-    session = Session(engine, system: system ?? ContextPrompt.plainSystem, tuning: tuning)
+    main = Session(engine, system: system ?? ContextPrompt.plainSystem, tuning: tuning)
+    free = nil
+    router = nil
     customSystem = system
-    self.documentBudget = min(
-      documentBudget ?? Self.suitableBudget(engine.model), engine.contextLength / 2)
-    state = Mutex(State(documents: documents))
+    self.documentBudget = Self.budget(documentBudget, engine)
+    state = Mutex(State(documents: documents, speaker: .base))
+  }
+
+  /// Opens a conversation with a pair, which routes every turn to one of its tunings.
+  ///
+  /// The tunings are told nothing but what their training told them, unless there is a `system`.
+  ///
+  /// - Parameters:
+  ///   - pair: who answers.
+  ///   - policy: how turns are routed.
+  ///   - system: what both tunings are told before all turns.
+  ///   - documents: what questions are answered from; nil for none.
+  ///   - documentBudget: tokens that passages may take, at most half of the context; nil for what a
+  ///     model of this size reads well.
+  public init(
+    _ pair: Pair, policy: Router.Policy = .auto, system: String? = nil, documents: DocumentCollection? = nil,
+    documentBudget: Int? = nil
+  ) {
+    main = Session(pair.grounded.engine, system: system, tuning: pair.grounded.tuning)
+    free = Session(pair.free.engine, system: system, tuning: pair.free.tuning)
+    router = pair.router
+    customSystem = system
+    self.documentBudget = Self.budget(documentBudget, pair.grounded.engine)
+    state = Mutex(State(documents: documents, policy: policy, speaker: .free))
   }
 
   /// Passages that match the question less than this share of the best are left out.
   private static let worthwhile = 0.5
+
+  private static func budget(_ given: Int?, _ engine: Engine) -> Int {
+    min(given ?? suitableBudget(engine.model), engine.contextLength / 2)
+  }
 
   /// Models of some hundred million parameters lose their way in more than a few paragraphs.
   private static func suitableBudget(_ model: Model) -> Int {
     model.parameterCount < 500_000_000 ? 320 : 4_096
   }
 
+  private var isPair: Bool { free != nil }
+
+  /// The session that has the whole conversation.
+  private var session: Session { session(state.withLock { $0.speaker }) }
+
+  private func session(_ route: Route) -> Session { route == .free ? free ?? main : main }
+
+  /// How turns are routed.
+  public var policy: Router.Policy {
+    get { state.withLock { $0.policy } }
+    set { state.withLock { $0.policy = newValue } }
+  }
+
   /// What questions are answered from. Changing it starts the conversation anew.
   public var documents: DocumentCollection? {
     get { state.withLock { $0.documents } }
     set {
-      state.withLock { $0 = State(documents: newValue) }
+      state.withLock { $0.documents = newValue }
       reset()
     }
   }
@@ -72,13 +127,16 @@ public final class Chat: Sendable {
   /// Questions, with the passages they brought, and answers so far.
   public var turns: [ChatMessage] {
     get { session.turns }
-    set { session.turns = newValue }
+    set {
+      main.turns = newValue
+      free?.turns = newValue
+    }
   }
 
   /// Forgets all turns and the passages they brought.
   public func reset() {
-    session.reset()
-    state.withLock { $0 = State(documents: $0.documents) }
+    turns = []
+    state.withLock { $0 = $0.anew }
   }
 
   /// Whether the model knows turns at all; a base model only continues what it is given.
@@ -105,13 +163,27 @@ public final class Chat: Sendable {
     }
   }
 
+  /// The session of a route, with the conversation so far.
+  private func take(_ route: Route) -> Session {
+    let former = state.withLock { state in
+      defer { state.speaker = route }
+      return state.speaker
+    }
+    let session = session(route)
+    if former != route { session.turns = self.session(former).turns }
+    return session
+  }
+
   private func answer(
     _ prompt: Prompt, _ options: GenerationOptions, _ yield: (ChatEvent) -> Void
   ) async throws {
     var reply = Reply()
-    reply.reason = prompt.reason
-    yield(.routed(reply.route, reason: reply.reason, context: prompt.context))
-    for try await event in session.events(replyingTo: prompt.text, options) {
+    reply.route = prompt.decision.route
+    reply.reason = prompt.decision.reason
+    reply.score = prompt.decision.score
+    reply.leavesOutContext = prompt.decision.leavesOutContext
+    yield(.routed(prompt.decision, context: prompt.context))
+    for try await event in take(reply.route).events(replyingTo: prompt.text, options) {
       switch event {
       case .text(let text): yield(.text(text))
       case .droppedTurns(let count):
@@ -133,26 +205,22 @@ public final class Chat: Sendable {
   private struct Prompt {
     let text: String
     let context: [Source]
-    let reason: String
+    let decision: Router.Decision
   }
 
-  /// Finds the passages for a question and puts them where they stay.
+  /// Finds the passages for a question, routes it, and puts the passages where they stay.
   private func place(_ question: String) throws -> Prompt {
     let (documents, shown, isWhole) = state.withLock { state in
       state.turns += 1
       return (state.documents, state.shown.map(\.source), state.isWhole)
     }
-    guard let documents else {
-      return Prompt(text: question, context: [], reason: "no documents were given")
-    }
-    if isWhole {
-      return Prompt(
-        text: ContextPrompt.question(question, []), context: shown, reason: "all documents are in the prompt")
-    }
+    guard let documents else { return route(question, found: nil, shown: []) }
+    if isWhole { return wholePrompt(question, shown) }
     let tokenizer = session.engine.model.tokenizer
     let found = try DocumentContext(documents, question: question, budget: documentBudget) {
       tokenizer.encode($0).count
     }
+    if isPair { return route(question, found: found, shown: shown) }
     if found.isWhole, session.turns.isEmpty { return placeWhole(found, question) }
     return placePassages(found, question, shown: shown)
   }
@@ -164,13 +232,29 @@ public final class Chat: Sendable {
       state.shown = sources.map { ($0, 0) }
       state.isWhole = true
     }
-    return Prompt(
-      text: ContextPrompt.question(question, []), context: sources, reason: "all documents are in the prompt")
+    return wholePrompt(question, sources)
   }
 
-  /// Passages that an earlier question brought stand there already and keep their numbers.
+  private func wholePrompt(_ question: String, _ sources: [Source]) -> Prompt {
+    Prompt(
+      text: ContextPrompt.question(question, []), context: sources,
+      decision: Router.Decision(route: .base, score: nil, reason: "all documents are in the prompt"))
+  }
+
   private func placePassages(_ found: DocumentContext, _ question: String, shown: [Source]) -> Prompt {
     session.system = customSystem ?? ContextPrompt.documentSystem
+    let (new, context) = passages(found, shown: shown)
+    keep(new)
+    let reason =
+      context.isEmpty ? "no passage matches the question" : "\(context.count) passages match the question"
+    return Prompt(
+      text: ContextPrompt.question(question, new), context: context,
+      decision: Router.Decision(route: .base, score: nil, reason: reason))
+  }
+
+  /// What was found, and what of it is not in the prompt yet. Passages that an earlier question brought
+  /// stand there already and keep their numbers.
+  private func passages(_ found: DocumentContext, shown: [Source]) -> (new: [Source], context: [Source]) {
     var new: [Source] = [], context: [Source] = []
     let last = state.withLock { $0.lastNumber }
     let best = found.items.map(\.passage.score).max() ?? 0
@@ -182,12 +266,40 @@ public final class Chat: Sendable {
         context.append(new[new.count - 1])
       }
     }
+    return (new, context)
+  }
+
+  /// Notes that the turn brings passages.
+  private func keep(_ new: [Source]) {
     state.withLock { state in
       state.lastNumber += new.count
       state.shown += new.map { ($0, state.turns - 1) }
     }
-    let reason =
-      context.isEmpty ? "no passage matches the question" : "\(context.count) passages match the question"
-    return Prompt(text: ContextPrompt.question(question, new), context: context, reason: reason)
+  }
+
+  // MARK: Pairs
+
+  /// Chooses a tuning for a question, which gets the passages if they help.
+  private func route(_ question: String, found: DocumentContext?, shown: [Source]) -> Prompt {
+    let (new, context) = found.map { passages($0, shown: shown) } ?? ([], [])
+    let (policy, previous) = state.withLock { ($0.policy, $0.lastGrounded) }
+    guard isPair else {
+      return Prompt(
+        text: question, context: [],
+        decision: Router.Decision(route: .base, score: nil, reason: "no documents were given"))
+    }
+    let turn = Router.Turn(question, passages: context.map(\.text), previous: previous)
+    let decision = Router.decide(turn, policy, with: router)
+    guard decision.route == .grounded else { return Prompt(text: question, context: [], decision: decision) }
+    keep(new)
+    if !context.isEmpty { state.withLock { $0.lastGrounded = (question, context.map(\.text)) } }
+    return Prompt(text: Self.groundedText(question, new), context: context, decision: decision)
+  }
+
+  /// As the tuning was trained: the text, then the question.
+  private static func groundedText(_ question: String, _ new: [Source]) -> String {
+    if !new.isEmpty { return ContextPrompt.question(question, new) }
+    guard let pasted = PastedContext(question) else { return question }
+    return ContextPrompt.question(pasted.question, text: pasted.text)
   }
 }

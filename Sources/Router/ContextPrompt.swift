@@ -13,7 +13,12 @@ enum ContextPrompt {
   /// models carry them on instead of answering.
   static func question(_ question: String, _ passages: [Source]) -> String {
     guard !passages.isEmpty else { return "Question: \(question)" }
-    return "Text: \(text(passages))\n\nQuestion: \(question)"
+    return self.question(question, text: text(passages))
+  }
+
+  /// A question with the text that it is about: the form in which the trainer puts context.
+  static func question(_ question: String, text: String) -> String {
+    "Text: \(text)\n\nQuestion: \(question)"
   }
 
   /// The passages as a prompt shows them.

@@ -63,6 +63,8 @@ public struct Reply: Sendable {
   public var reason = ""
   /// The route's score, 0 to 1; nil where nothing was to choose.
   public var score: Double?
+  /// Whether passages were found but left out because they do not help.
+  public var leavesOutContext = false
   /// The passages that the answer draws on, the most first.
   public var sources: [Source] = []
   /// Tokens.
@@ -76,7 +78,7 @@ public struct Reply: Sendable {
 /// What happens while a question is answered.
 public enum ChatEvent: Sendable {
   /// The route was chosen; these passages are in the prompt.
-  case routed(Route, reason: String, context: [Source])
+  case routed(Router.Decision, context: [Source])
   /// How much of the prompt has been read, in tokens.
   case prefill(done: Int, total: Int)
   /// The next part of the answer.

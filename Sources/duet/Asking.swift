@@ -7,11 +7,14 @@ import Synchronization
 /// Asks a chat and shows what comes.
 struct Asking: Sendable {
   let chat: Chat
-  let model: Model
+  /// Who answers.
+  let name: String
   let options: GenerationOptions
   /// Seconds that the model took to load.
   let loadSeconds: Double
   let isVerbose: Bool
+  /// Whether a person is in conversation, and sees the route of each turn.
+  var isConversation = false
 
   private var style: Style { Style(.output) }
   private var notes: Style { Style(.errors) }
@@ -24,7 +27,7 @@ struct Asking: Sendable {
     keeper.add(question: question, answer: reply.text, sources: reply.sources, chat: chat)
     if json {
       let total = (ContinuousClock.now - start) / .seconds(1)
-      try printJSON(AnswerRecord(reply, model: model.name, loadSeconds: loadSeconds, totalSeconds: total))
+      try printJSON(AnswerRecord(reply, model: name, loadSeconds: loadSeconds, totalSeconds: total))
     }
   }
 
@@ -39,8 +42,7 @@ struct Asking: Sendable {
       for try await event in chat.ask(question, options) {
         switch event {
         case .prefill(let done, let total): bar.update(done, of: total)
-        case .routed(let route, let reason, let context):
-          if isVerbose { note("route \(route.rawValue): \(reason), \(context.count) passages") }
+        case .routed(let decision, let context): show(decision, context)
         case .droppedTurns(let count):
           bar.clear()
           note(
@@ -64,6 +66,19 @@ struct Asking: Sendable {
     }
     if isStreamed { try shown.endLine() }
     return nil
+  }
+
+  /// A conversation with a pair says who answers; everyone is told that the documents do not help.
+  private func show(_ decision: Router.Decision, _ context: [Source]) {
+    if isVerbose {
+      let score = decision.score.map { ", score \(Figures.short($0))" } ?? ""
+      note("route \(decision.route.rawValue): \(decision.reason), \(context.count) passages\(score)")
+    } else if isConversation, decision.route != .base {
+      note("(\(decision.route.rawValue): \(decision.reason))")
+    }
+    if decision.leavesOutContext {
+      note("(the documents do not seem to answer this; what follows is from memory)")
+    }
   }
 
   private func show(_ reply: Reply, _ shown: Shown) throws {

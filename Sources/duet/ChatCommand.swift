@@ -1,4 +1,5 @@
 import ArgumentParser
+import DuetDocuments
 import DuetRouter
 import DuetRuntime
 import DuetTerminal
@@ -40,6 +41,7 @@ struct ChatCommand: AsyncParsableCommand {
   @OptionGroup var resuming: ResumeOptions
   @OptionGroup var model: ModelOption
   @OptionGroup var adapter: AdapterOption
+  @OptionGroup var pair: PairOptions
   @OptionGroup var engine: EngineFlags
   @OptionGroup var answer: AnswerFlags
 
@@ -48,37 +50,35 @@ struct ChatCommand: AsyncParsableCommand {
       throw ValidationError("--json needs a prompt")
     }
     if documents.contains("") { throw ValidationError("--doc needs a path") }
+    if pair.path != nil, model.model != nil || adapter.adapter != nil {
+      throw ValidationError("--pair brings its own model and adapters; leave out --model and --adapter")
+    }
   }
 
   func run() async throws {
     let question = try question()
     let start = ContinuousClock.now
     let saved = try resuming.open()
-    let model = try ModelOption.open(saved?.modelPath(model.model) ?? model.model)
-    var options = engine.options
-    options.pageFolder = noCache ? nil : Folders.pages
-    options.contextLength = answer.context.map { min($0, model.config.contextLength) }
-    if let context = answer.context, context > model.config.contextLength {
-      warn("the model's context holds \(model.config.contextLength) tokens; --context is lowered to that")
-    }
-    let adapter = try saved?.adapterText(adapter.adapter) ?? adapter.adapter
-    let tuning = try adapter.flatMap { try AdapterOption.open($0, for: model) }
-    let engine = Engine(model, options)
+    let pairPath = try saved?.pairPath(pair.path, model: model.model) ?? pair.path
+    let speaker = try open(saved, pairPath: pairPath)
+    let engine = speaker.engine
     let loading = (ContinuousClock.now - start) / .seconds(1)
     let documents = saved?.documentPaths(documents) ?? documents, system = system ?? saved?.system
     let index = documents.isEmpty ? nil : try DocumentIndex()
     let collection = try index?.collection(documents, isVerbose: verbose)
-    let chat = Chat(engine, system: system, documents: collection, tuning: tuning)
-    if !chat.hasTemplate { warn("\(model.name) is a base model: it continues text rather than chats") }
+    let chat = speaker.chat(policy: pair.policy, system: system, documents: collection)
+    if !chat.hasTemplate { warn("\(speaker.name) is a base model: it continues text rather than chats") }
     let asking = Asking(
-      chat: chat, model: model, options: answer.options, loadSeconds: loading, isVerbose: verbose)
+      chat: chat, name: speaker.name, options: answer.options, loadSeconds: loading, isVerbose: verbose,
+      isConversation: question == nil)
     if verbose {
       warn(
-        "\(model.name), kernels \(model.kernels), threads \(engine.threads), loaded in \(Figures.short(loading)) s"
+        "\(speaker.name), kernels \(engine.model.kernels), threads \(engine.threads), loaded in \(Figures.short(loading)) s"
       )
     }
     let new = SavedConversation(
-      model: model.file.path, modelName: model.name, adapter: adapter, system: system, documents: documents)
+      model: engine.model.file.path, modelName: speaker.name, adapter: adapter.adapter, pair: pairPath,
+      system: system, documents: documents)
     if let saved { chat.turns = saved.chatMessages }
     let keeper = ConversationKeeper(
       saved ?? new, isOn: !resuming.noHistory && (question == nil || saved != nil))
@@ -87,7 +87,21 @@ struct ChatCommand: AsyncParsableCommand {
     } else {
       try await Conversation(asking: asking, keeper: keeper).run()
     }
-    await engine.finishSaving()
+    await speaker.finishSaving()
+  }
+
+  private func open(_ saved: SavedConversation?, pairPath: String?) throws -> Speaker {
+    var options = engine.options
+    options.pageFolder = noCache ? nil : Folders.pages
+    options.contextLength = answer.context
+    if let pairPath { return .pair(try PairFiles(pairPath).open(options)) }
+    let model = try ModelOption.open(saved?.modelPath(model.model) ?? model.model)
+    if let context = answer.context, context > model.config.contextLength {
+      warn("the model's context holds \(model.config.contextLength) tokens; --context is lowered to that")
+      options.contextLength = model.config.contextLength
+    }
+    let adapter = try saved?.adapterText(adapter.adapter) ?? adapter.adapter
+    return .model(Engine(model, options), try adapter.flatMap { try AdapterOption.open($0, for: model) })
   }
 
   /// The prompt with what stands on standard input; nil where a conversation is to start.

@@ -24,7 +24,7 @@ final class Conversation {
 
   /// Answers until the user leaves.
   func run() async throws {
-    note("\(asking.model.name). /help lists the commands, Ctrl-D leaves.")
+    note("\(asking.name). /help lists the commands, Ctrl-D leaves.")
     if let last = keeper.conversation.turns.last {
       note(
         printable(
@@ -129,10 +129,10 @@ final class Conversation {
   /// Writes the conversation as Markdown.
   private func save(_ path: String) throws {
     let file = try OutputFile(path: Folders.expanded(path))
-    try file.write("# Conversation with \(asking.model.name)\n")
+    try file.write("# Conversation with \(asking.name)\n")
     let turns = keeper.conversation.turns
     for turn in turns {
-      try file.write("\n**You:** \(turn.question)\n\n**\(asking.model.name):** \(turn.answer)\n")
+      try file.write("\n**You:** \(turn.question)\n\n**\(asking.name):** \(turn.answer)\n")
       guard !turn.sources.isEmpty else { continue }
       try file.write("\nSources:\n\n")
       for source in turn.sources { try file.write("- [\(source.number)] \(source.location)\n") }

@@ -28,7 +28,7 @@ struct ChatTests {
     var text = ""
     for try await event in chat.ask(question) {
       switch event {
-      case .routed(_, _, let sources): context = sources
+      case .routed(_, let sources): context = sources
       case .text(let piece): text += piece
       case .finished(let reply):
         #expect(reply.text == text)

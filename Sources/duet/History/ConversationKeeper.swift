@@ -34,6 +34,6 @@ final class ConversationKeeper {
   func restart(documents: [String]) {
     conversation = SavedConversation(
       model: conversation.model, modelName: conversation.modelName, adapter: conversation.adapter,
-      system: conversation.system, documents: documents)
+      pair: conversation.pair, system: conversation.system, documents: documents)
   }
 }

@@ -36,6 +36,16 @@ extension SavedConversation {
     return model
   }
 
+  /// The pair, unless another or a model was asked for.
+  func pairPath(_ given: String?, model: String?) throws(CommandError) -> String? {
+    if given != nil || model != nil { return given }
+    guard let pair else { return nil }
+    guard FileManager.default.fileExists(atPath: pair) else {
+      throw .goneModel(conversation: id, what: "pair", path: pair, option: "--pair")
+    }
+    return pair
+  }
+
   /// The adapter, unless another was asked for.
   func adapterText(_ given: String?) throws(CommandError) -> String? {
     if let given { return given }

@@ -32,18 +32,23 @@ struct SavedConversation: Codable {
   let modelName: String
   /// As `--adapter` took it.
   let adapter: String?
+  /// The manifest of the pair that answers; nil where one model does.
+  let pair: String?
   let system: String?
   var documents: [String]
   var turns: [Turn] = []
   var messages: [Message] = []
 
-  init(model: String, modelName: String, adapter: String?, system: String?, documents: [String]) {
+  init(
+    model: String, modelName: String, adapter: String?, pair: String?, system: String?, documents: [String]
+  ) {
     started = Date()
     changed = started
     id = Self.newID(started)
     self.model = Folders.absolute(model)
     self.modelName = modelName
     self.adapter = adapter.map { $0 == "none" ? $0 : Folders.absolute($0) }
+    self.pair = pair.map(Folders.absolute)
     self.system = system
     self.documents = documents
   }

@@ -1,0 +1,59 @@
+import ArgumentParser
+import DuetRouter
+import DuetRuntime
+import Foundation
+
+extension Router.Policy: ExpressibleByArgument {}
+
+/// Which pair answers, and how it is routed.
+struct PairOptions: ParsableArguments {
+  @Option(
+    name: .customLong("pair"),
+    help: ArgumentHelp(
+      "The manifest of a pair, or its folder, to answer instead of one model.", valueName: "path"),
+    completion: .file(extensions: ["json"]))
+  var path: String?
+  @Option(
+    name: .customLong("route"),
+    help: "With a pair, where turns go: auto, presence, grounded or free.")
+  var policy = Router.Policy.auto
+
+  func validate() throws {
+    if path?.isEmpty == true { throw ValidationError("--pair needs a path") }
+  }
+}
+
+/// A pair's manifest with the folder that its paths are relative to.
+struct PairFiles {
+  let path: String
+  let manifest: PairManifest
+
+  /// A manifest that is yet to be written to `path`.
+  init(path: String, manifest: PairManifest) {
+    self.path = path
+    self.manifest = manifest
+  }
+
+  /// - Parameter path: of the manifest, or of a folder that holds one named `pair.json`.
+  init(_ path: String) throws {
+    var path = Folders.expanded(path)
+    let type = try? FileManager.default.attributesOfItem(atPath: path)[.type] as? FileAttributeType
+    if type == .typeDirectory { path += "/pair.json" }
+    self.path = path
+    manifest = try PairManifest(path: path)
+  }
+
+  func open(_ options: EngineOptions) throws -> Pair {
+    try Pair(manifest, path: path, options: options, kernels: Folders.kernels, locate: locate)
+  }
+
+  /// Beside the manifest, or among the user's models.
+  func locate(_ part: PairManifest.Part) throws -> String {
+    let folder = path.lastIndex(of: "/").map { String(path[..<$0]) + "/" } ?? ""
+    let beside = part.file.hasPrefix("/") ? part.file : folder + part.file
+    if FileManager.default.fileExists(atPath: beside) { return beside }
+    if !part.file.contains("/"), let path = try? ModelFiles.path(part.file) { return path }
+    let role = manifest.parts.first { $0.part == part }?.role ?? "part"
+    throw PairError.missingPart(path: path, role: role, file: beside)
+  }
+}
