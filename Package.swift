@@ -104,7 +104,7 @@ let package = Package(
     .testTarget(
       name: "TrainerTests", dependencies: ["DuetQuantize", "DuetRuntime", "DuetTrainer"],
       resources: [.copy("Fixtures")], swiftSettings: strict),
-    .testTarget(name: "RouterTests", dependencies: ["DuetRouter"], swiftSettings: strict),
+    .testTarget(name: "RouterTests", dependencies: ["DuetRouter", "DuetRuntime"], swiftSettings: strict),
     .executableTarget(
       name: "duet-vision-check",
       dependencies: [

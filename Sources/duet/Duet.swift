@@ -20,7 +20,7 @@ struct Duet: AsyncParsableCommand {
     subcommands: [
       ChatCommand.self, InspectCommand.self, TokenizeCommand.self, EmbedCommand.self,
       PerplexityCommand.self, BenchCommand.self, QuantizeCommand.self, ImatrixCommand.self,
-      CompareCommand.self, TrainCommand.self, LoRACommand.self, PairCommand.self,
+      CompareCommand.self, TrainCommand.self, LoRACommand.self, PairCommand.self, EvalCommand.self,
       HistoryCommand.self, PullCommand.self,
       ModelsCommand.self,
       DoctorCommand.self,

@@ -123,27 +123,9 @@ struct LoRAMergeCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let merge = try AdapterMerge(Folders.expanded(adapter), into: try model.open(), scale: Float(scale))
-    let target = Folders.expanded(output)
-    let bar = Progress("merging", unit: "tensors")
-    guard let scheme = type.flatMap({ QuantizationScheme(name: $0) }) else {
-      try merge.write(to: target, replaces: force) { bar.update($0, of: $1) }
-      bar.clear()
-      return try say("\(output): merged")
-    }
-    if !force, FileManager.default.fileExists(atPath: target) { throw OutputError.exists(path: target) }
-    let whole = target + ".merging"
-    defer { try? FileManager.default.removeItem(atPath: whole) }
-    try merge.write(to: whole, replaces: true) { bar.update($0, of: $1) }
-    bar.clear()
-    var options = QuantizationOptions()
-    options.allowsRequantizing = true
-    let plan = try QuantizationPlan(GGUFFile(path: whole), scheme: scheme, options: options)
-    let quantizing = Progress("quantizing", unit: "MB")
-    _ = try plan.write(to: target, options: options, replaces: force) {
-      quantizing.update($0 / 1_000_000, of: max(1, $1 / 1_000_000))
-    }
-    quantizing.clear()
-    try say("\(output): merged, \(scheme.rawValue)")
+    let scheme = type.flatMap { QuantizationScheme(name: $0) }
+    try MergedModel(adapter: Folders.expanded(adapter), model: try model.open(), scale: Float(scale))
+      .write(to: Folders.expanded(output), scheme: scheme, replaces: force)
+    try say("\(output): merged\(scheme.map { ", \($0.rawValue)" } ?? "")")
   }
 }

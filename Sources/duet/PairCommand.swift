@@ -18,7 +18,7 @@ struct PairCommand: ParsableCommand {
         duet pair make --base model.gguf --grounded g.gguf --free f.gguf -o pair.json
         duet chat --pair pair.json --doc notes/ "When does the lease end?"
       """,
-    subcommands: [Make.self, Inspect.self, Verify.self, TrainRouter.self])
+    subcommands: [Make.self, Inspect.self, Verify.self, Merge.self, TrainRouter.self])
 
   /// `duet pair make`: writes a manifest.
   struct Make: ParsableCommand {
@@ -35,7 +35,8 @@ struct PairCommand: ParsableCommand {
     var grounded: String
     @Option(help: ArgumentHelp("The tuning trained without.", valueName: "file"))
     var free: String
-    @Option(help: ArgumentHelp("The router's weights (default: presence of context decides).", valueName: "file"))
+    @Option(
+      help: ArgumentHelp("The router's weights (default: presence of context decides).", valueName: "file"))
     var router: String?
     @Option(help: "What the pair is called (default: the manifest's name).")
     var name: String?
@@ -53,8 +54,10 @@ struct PairCommand: ParsableCommand {
       }
       let manifest = PairManifest(
         name: name ?? Self.name(output), form: isAdapter ? .adapters : .models,
-        base: try part(basePath, beside: output, isModel: true), grounded: try part(grounded, beside: output),
-        free: try part(free, beside: output), router: try router.map { try part($0, beside: output) })
+        base: try PairFiles.part(basePath, beside: output, isModel: true),
+        grounded: try PairFiles.part(grounded, beside: output),
+        free: try PairFiles.part(free, beside: output),
+        router: try router.map { try PairFiles.part($0, beside: output) })
       let files = PairFiles(path: output, manifest: manifest)
       _ = try files.open(EngineOptions())
       let file = try OutputFile(path: output, replaces: force)
@@ -69,20 +72,6 @@ struct PairCommand: ParsableCommand {
     private static func name(_ path: String) -> String {
       let file = path.split(separator: "/").last.map(String.init) ?? "pair"
       return file.hasSuffix(".json") ? String(file.dropLast(5)) : file
-    }
-
-    /// Names a file relative to the manifest's folder where it lies in there; models of the models folder by
-    /// their names.
-    private func part(_ path: String, beside manifest: String, isModel: Bool = false) throws -> PairManifest.Part {
-      let path = URL(fileURLWithPath: Folders.expanded(path)).standardizedFileURL.path
-      let digest = try SHA256.text(ofFile: path)
-      let licence = isModel ? try? GGUFFile(path: path).metadata.string("general.license") : nil
-      let folder = URL(fileURLWithPath: manifest).standardizedFileURL.deletingLastPathComponent().path + "/"
-      let models = URL(fileURLWithPath: Folders.models).standardizedFileURL.path + "/"
-      for prefix in isModel ? [models, folder] : [folder] where path.hasPrefix(prefix) {
-        return PairManifest.Part(file: String(path.dropFirst(prefix.count)), sha256: digest, licence: licence)
-      }
-      return PairManifest.Part(file: path, sha256: digest, licence: licence)
     }
   }
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import DuetDownload
 import DuetRouter
 import DuetRuntime
 import Foundation
@@ -55,5 +56,21 @@ struct PairFiles {
     if !part.file.contains("/"), let path = try? ModelFiles.path(part.file) { return path }
     let role = manifest.parts.first { $0.part == part }?.role ?? "part"
     throw PairError.missingPart(path: path, role: role, file: beside)
+  }
+
+  /// Names a file relative to the manifest's folder where it lies in there; models of the models folder by
+  /// their names.
+  static func part(_ path: String, beside manifest: String, isModel: Bool = false) throws
+    -> PairManifest.Part
+  {
+    let path = URL(fileURLWithPath: Folders.expanded(path)).standardizedFileURL.path
+    let digest = try SHA256.text(ofFile: path)
+    let licence = isModel ? try? GGUFFile(path: path).metadata.string("general.license") : nil
+    let folder = URL(fileURLWithPath: manifest).standardizedFileURL.deletingLastPathComponent().path + "/"
+    let models = URL(fileURLWithPath: Folders.models).standardizedFileURL.path + "/"
+    for prefix in isModel ? [models, folder] : [folder] where path.hasPrefix(prefix) {
+      return PairManifest.Part(file: String(path.dropFirst(prefix.count)), sha256: digest, licence: licence)
+    }
+    return PairManifest.Part(file: path, sha256: digest, licence: licence)
   }
 }

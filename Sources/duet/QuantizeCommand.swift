@@ -131,7 +131,7 @@ struct QuantizeCommand: AsyncParsableCommand {
     options.allowsRequantizing = allowRequantize
     options.searches = search
     options.threads = threads
-    options.kernels = Folders.environment["DUET_CPU"].flatMap { $0.isEmpty ? nil : $0 }
+    options.kernels = Folders.kernels
     return options
   }
 

@@ -89,7 +89,9 @@ extension Router {
       }
     }
     let helpful = labels.count { $0 }
-    guard min(helpful, labels.count - helpful) >= RouteSignals.names.count else { throw .noExamples(path: path) }
+    guard min(helpful, labels.count - helpful) >= RouteSignals.names.count else {
+      throw .noExamples(path: path)
+    }
     let fit = LogisticRegression(features: features, labels: labels)
     self.init(RouteModel(weights: fit.weights.map(Float.init), bias: Float(fit.bias)), tokenizer: tokenizer)
   }

@@ -11,6 +11,14 @@ public struct Pair: Sendable {
     public let engine: Engine
     /// The adapter over the engine's model; nil for a whole model.
     public let tuning: Tuning?
+
+    /// - Parameters:
+    ///   - engine: what runs it.
+    ///   - tuning: an adapter over the engine's model; nil for the bare model.
+    public init(engine: Engine, tuning: Tuning?) {
+      self.engine = engine
+      self.tuning = tuning
+    }
   }
 
   /// What the pair is called.

@@ -54,8 +54,15 @@ public struct Router: Sendable {
   ///   - model: what was learnt.
   ///   - tokenizer: of the pair's base, whose vocabulary tells rare words from common ones.
   public init(_ model: RouteModel, tokenizer: Tokenizer) {
+    self.init(model, tokens: { tokenizer.encode($0) })
+  }
+
+  /// - Parameters:
+  ///   - model: what was learnt.
+  ///   - tokens: encodes a text with a vocabulary that tells rare words from common ones.
+  package init(_ model: RouteModel, tokens: @escaping @Sendable (String) -> [Int32]) {
     self.model = model
-    measure = Signals(tokenizer: tokenizer)
+    measure = Signals(tokens: tokens)
   }
 
   /// A score from which context is taken to help.
@@ -111,7 +118,9 @@ public struct Router: Sendable {
     private let rarity: WordRarity
 
     /// - Parameter tokenizer: whose vocabulary tells rare words from common ones.
-    public init(tokenizer: Tokenizer) { rarity = WordRarity { tokenizer.encode($0) } }
+    public init(tokenizer: Tokenizer) { self.init(tokens: { tokenizer.encode($0) }) }
+
+    init(tokens: @escaping @Sendable (String) -> [Int32]) { rarity = WordRarity(tokens: tokens) }
 
     /// Of every text that may help with a turn. O(message + passages).
     public func all(_ turn: Turn) -> [RouteSignals] { Router.candidates(turn).map(of) }

@@ -1,0 +1,174 @@
+import DuetRuntime
+
+/// Asks the tunings of a model the questions of a set, and compares how they do with a routed pair.
+public struct Evaluation: Sendable {
+  /// A tuning that is asked everything.
+  public struct Arm: Sendable {
+    /// `grounded`, `mixed`, …
+    public let name: String
+    /// What runs it.
+    public let voice: Pair.Voice
+
+    /// - Parameters:
+    ///   - name: what results call it.
+    ///   - voice: what runs it.
+    public init(name: String, voice: Pair.Voice) {
+      self.name = name
+      self.voice = voice
+    }
+  }
+
+  /// One answer, as it is kept between runs.
+  public struct Answer: Sendable, Equatable, Codable {
+    /// Who answered.
+    public let arm: String
+    /// Of the question.
+    public let column: EvaluationColumn
+    /// The question's.
+    public let id: String
+    /// Whether the passages stood before the question.
+    public let withContext: Bool
+    /// What was said.
+    public let text: String
+
+    var key: Key { Key(arm: arm, column: column, id: id, withContext: withContext) }
+  }
+
+  struct Key: Hashable {
+    let arm: String
+    let column: EvaluationColumn
+    let id: String
+    let withContext: Bool
+  }
+
+  /// What is asked.
+  public let questions: [EvaluationQuestion]
+  private let arms: [Arm]
+  private let router: Router?
+  private var answers: [Key: Answer]
+
+  /// The arm that turns with context that helps are routed to.
+  public static let grounded = "grounded"
+  /// The arm that other turns are routed to.
+  public static let free = "free"
+
+  /// - Parameters:
+  ///   - questions: what is asked.
+  ///   - arms: who is asked; one `grounded` and one `free` for the routed rows.
+  ///   - router: chooses between these.
+  ///   - known: answers of an earlier run, which are not asked for again.
+  public init(_ questions: [EvaluationQuestion], arms: [Arm], router: Router?, known: [Answer] = []) {
+    self.questions = questions
+    self.arms = arms
+    self.router = router
+    answers = Dictionary(known.map { ($0.key, $0) }) { $1 }
+  }
+
+  /// Answers that are asked for at the same time, in one pass of the model.
+  private static let width = 8
+
+  private struct Task {
+    let arm: Arm
+    let question: EvaluationQuestion
+    let withContext: Bool
+    var key: Key {
+      Key(arm: arm.name, column: question.column, id: question.id, withContext: withContext)
+    }
+  }
+
+  /// Asks what has no answer yet.
+  ///
+  /// - Parameters:
+  ///   - progress: called with the answers that there are and that there will be.
+  ///   - keep: called with each new answer.
+  /// - Throws: `SessionError`, `AdapterError`, what `keep` throws, or `CancellationError`.
+  public mutating func run(
+    progress: (Int, Int) -> Void = { _, _ in }, keep: (Answer) throws -> Void = { _ in }
+  ) async throws {
+    let tasks = tasks()
+    let open = tasks.filter { answers[$0.key] == nil }
+    var done = tasks.count - open.count
+    progress(done, tasks.count)
+    for start in stride(from: 0, to: open.count, by: Self.width) {
+      let new = try await withThrowingTaskGroup(of: Answer.self) { group in
+        for task in open[start..<min(open.count, start + Self.width)] {
+          group.addTask { try await Self.answer(task) }
+        }
+        var new: [Answer] = []
+        for try await answer in group { new.append(answer) }
+        return new
+      }
+      for answer in new {
+        answers[answer.key] = answer
+        try keep(answer)
+      }
+      done += new.count
+      progress(done, tasks.count)
+    }
+  }
+
+  /// Every arm is asked every question; *free* also without the passages where the router leaves them out.
+  private func tasks() -> [Task] {
+    var tasks: [Task] = []
+    for arm in arms {
+      tasks += questions.map { Task(arm: arm, question: $0, withContext: true) }
+      if arm.name == Self.free {
+        tasks += questions.filter { $0.column.hasContext && route($0) == .free }
+          .map { Task(arm: arm, question: $0, withContext: false) }
+      }
+    }
+    return tasks
+  }
+
+  private static func answer(_ task: Task) async throws -> Answer {
+    let session = Session(task.arm.voice.engine, tuning: task.arm.voice.tuning)
+    var options = GenerationOptions()
+    options.maxTokens = task.question.maxTokens
+    var text = ""
+    let prompt = task.question.prompt(withContext: task.withContext)
+    for try await event in session.events(replyingTo: prompt, options) {
+      if case .finished(let completion) = event { text = completion.text }
+    }
+    let key = task.key
+    return Answer(
+      arm: key.arm, column: key.column, id: key.id, withContext: key.withContext, text: text)
+  }
+
+  private func route(_ question: EvaluationQuestion) -> Route {
+    Router.decide(question.turn, .auto, with: router).route
+  }
+
+  // MARK: Results
+
+  /// The row's score for each question, in their order; nil where there is no such row or an answer is
+  /// missing. Rows are the arms, `routed` and `oracle-routed`.
+  func scores(_ row: String) -> [Double]? {
+    var scores: [Double] = []
+    for question in questions {
+      guard let answer = answers[key(row, question)] else { return nil }
+      scores.append(question.score(answer.text))
+    }
+    return scores
+  }
+
+  /// Whose answer a row gives.
+  private func key(_ row: String, _ question: EvaluationQuestion) -> Key {
+    let (column, id) = (question.column, question.id)
+    switch row {
+    case Self.routed where route(question) == .grounded:
+      return Key(arm: Self.grounded, column: column, id: id, withContext: true)
+    case Self.routed:
+      return Key(arm: Self.free, column: column, id: id, withContext: !column.hasContext)
+    case Self.oracle:
+      return Key(
+        arm: column.hasContext ? Self.grounded : Self.free, column: column, id: id, withContext: true)
+    default: return Key(arm: row, column: column, id: id, withContext: true)
+    }
+  }
+
+  static let routed = "routed"
+  static let oracle = "oracle-routed"
+
+  /// All rows: the arms in their order, then the routed ones.
+  var rows: [String] { arms.map(\.name) + [Self.routed, Self.oracle] }
+}

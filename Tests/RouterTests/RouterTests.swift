@@ -1,0 +1,118 @@
+import DuetRouter
+import DuetRuntime
+import Foundation
+import Testing
+
+@Suite("The router")
+struct RouterTests {
+  /// A router that goes by the share of the question's words that the text holds.
+  private static func byCoverage() throws -> Router {
+    var weights = [Float](repeating: 0, count: RouteSignals.names.count)
+    weights[try #require(RouteSignals.names.firstIndex(of: "coverage"))] = 10
+    return Router(RouteModel(weights: weights, bias: -5), tokens: { $0.utf8.map { Int32($0) } })
+  }
+
+  private static let passage = "The lease of the house in Mill Lane ends on 4 May 2031."
+
+  @Test("takes context that speaks of what is asked, and leaves out other context")
+  func help() throws {
+    let router = try Self.byCoverage()
+    let helped = Router.decide(
+      Router.Turn("When does the lease end?", passages: [Self.passage]), .auto, with: router)
+    #expect(helped.route == .grounded && helped.score ?? 0 > 0.5 && !helped.leavesOutContext)
+    let other = Router.decide(
+      Router.Turn("Who composed Parsifal?", passages: [Self.passage]), .auto, with: router)
+    #expect(other.route == .free && other.score ?? 1 < 0.5 && other.leavesOutContext)
+    #expect(Router.decide(Router.Turn("Hello"), .auto, with: router).score == nil)
+  }
+
+  @Test("takes a question that leans on the one before for one about the same passages")
+  func followUp() throws {
+    let router = try Self.byCoverage()
+    let before = ("When does the lease of the house end?", [Self.passage])
+    let turn = Router.Turn("And where is it?", previous: before)
+    #expect(Router.decide(turn, .auto, with: router).route == .grounded)
+    let another = Router.Turn("Which planets have rings of ice?", previous: before)
+    #expect(Router.decide(another, .auto, with: router).route == .free)
+  }
+
+  @Test("does as its policy says")
+  func policies() throws {
+    let router = try Self.byCoverage()
+    let other = Router.Turn("Who composed Parsifal?", passages: [Self.passage])
+    #expect(Router.decide(other, .presence, with: router).route == .grounded)
+    #expect(Router.decide(other, .grounded, with: router).route == .grounded)
+    #expect(Router.decide(Router.Turn("Hello"), .presence, with: router).route == .free)
+    let helped = Router.Turn("When does the lease end?", passages: [Self.passage])
+    #expect(Router.decide(helped, .free, with: router).route == .free)
+    // Without a router presence decides.
+    #expect(Router.decide(other, .auto, with: nil).route == .grounded)
+  }
+
+  @Test(
+    "survives messages of any kind",
+    arguments: ["", " ", "?", String(repeating: "a?", count: 50_000), "\u{0}\n\n\u{301}"])
+  func oddMessages(message: String) throws {
+    let router = try Self.byCoverage()
+    let decision = Router.decide(
+      Router.Turn(message, passages: [message, ""], previous: (message, [message])), .auto, with: router)
+    #expect(decision.score.map(\.isFinite) != false)
+  }
+
+  // MARK: Files
+
+  private static func temporary() -> String {
+    FileManager.default.temporaryDirectory.path + "/duet-\(UUID().uuidString).gguf"
+  }
+
+  @Test("reads the weights that it wrote")
+  func roundTrip() throws {
+    let path = Self.temporary()
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let weights = RouteSignals.names.indices.map { Float($0) / 7 - 1 }
+    let model = RouteModel(weights: weights, bias: 0.25)
+    try model.write(to: path, name: "test")
+    #expect(try RouteModel(path: path) == model)
+  }
+
+  @Test("refuses files that hold no router, or that are cut short")
+  func badFiles() throws {
+    let path = Self.temporary()
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    try RouteModel(weights: RouteSignals.names.map { _ in 1 }, bias: 0).write(to: path, name: "test")
+    let whole = try Data(contentsOf: URL(filePath: path))
+    for length in stride(from: 0, to: whole.count, by: 7) {
+      try whole.prefix(length).write(to: URL(filePath: path))
+      #expect(throws: RouteModelError.self) { try RouteModel(path: path) }
+    }
+    var bytes = [UInt8](whole)
+    for position in bytes.indices {
+      bytes[position] ^= 0x5a
+      try Data(bytes).write(to: URL(filePath: path))
+      // Whatever opens gives finite scores.
+      if let model = try? RouteModel(path: path) { #expect(model.weights.allSatisfy(\.isFinite)) }
+      bytes[position] ^= 0x5a
+    }
+  }
+
+  // MARK: Evaluation
+
+  @Test("is measured by accuracy, ranks and calibration")
+  func evaluation() throws {
+    let turns = try JSONDecoder().decode(
+      [LabelledTurn].self,
+      from: Data(
+        """
+        [{"group": "gold", "message": "When does the lease end?", "passages": ["\(Self.passage)"], "helps": true},
+         {"group": "other", "message": "Who composed Parsifal?", "passages": ["\(Self.passage)"], "helps": false},
+         {"group": "none", "message": "Hello", "helps": false},
+         {"group": "gold", "message": "Who composed Parsifal?", "passages": ["\(Self.passage)"], "helps": true}]
+        """.utf8))
+    let result = RouteEvaluation(turns, router: try Self.byCoverage())
+    #expect(result.accuracy == 0.75)
+    #expect(result.groups.map(\.name) == ["gold", "other", "none"])
+    #expect(result.groups.map(\.accuracy) == [0.5, 1, 1])
+    // Four pairs of one that helps and one that does not: two won, one drawn, one lost at worst.
+    #expect(result.auroc == (2 + 0.5 + 1) / 4)
+  }
+}
