@@ -289,7 +289,11 @@ public final class Chat: Sendable {
         decision: Router.Decision(route: .base, score: nil, reason: "no documents were given"))
     }
     let turn = Router.Turn(question, passages: context.map(\.text), previous: previous)
-    let decision = Router.decide(turn, policy, with: router)
+    var decision = Router.decide(turn, policy, with: router)
+    if found != nil, context.isEmpty, decision.route == .free, policy != .free {
+      decision = Router.Decision(
+        route: .free, score: nil, reason: "no passage matches the question", leavesOutContext: true)
+    }
     guard decision.route == .grounded else { return Prompt(text: question, context: [], decision: decision) }
     keep(new)
     if !context.isEmpty { state.withLock { $0.lastGrounded = (question, context.map(\.text)) } }
