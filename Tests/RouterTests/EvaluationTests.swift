@@ -7,8 +7,8 @@ struct EvaluationTests {
   @Test(
     "score words as SQuAD does",
     arguments: [
-      ("The Sun.", "the sun", 1.0), ("sun and moon", "the sun", 0.5), ("", "sun", 0), ("", "", 1),
-      ("U.S.", "US", 1), ("one one two", "one two two", 2.0 / 3),
+      ("The Sun.", "the sun", 1.0), ("sun and moon", "the sun", 0.5), ("", "sun", 0.0), ("", "", 1.0),
+      ("U.S.", "US", 1.0), ("one one two", "one two two", 2.0 / 3),
     ])
   func f1(answer: String, accepted: String, score: Double) {
     #expect(abs(AnswerScore.f1(answer, accepted) - score) < 1e-12)
@@ -17,7 +17,7 @@ struct EvaluationTests {
   @Test(
     "score longer answers by their longest common subsequence",
     arguments: [
-      ("the cat sat on the mat", "the cat lay on the mat", 5.0 / 6), ("b a", "a b", 0.5), ("", "a", 0),
+      ("the cat sat on the mat", "the cat lay on the mat", 5.0 / 6), ("b a", "a b", 0.5), ("", "a", 0.0),
       ("police killed the gunman", "police kill the gunman", 0.75),
     ])
   func rougeL(answer: String, accepted: String, score: Double) {
@@ -27,7 +27,8 @@ struct EvaluationTests {
   @Test("draw whole clusters for their intervals, and give each column the same weight")
   func bootstrap() {
     let alike = (0..<40).map { (cluster: "\($0)", value: 5.0) }
-    #expect(Bootstrap.mean([alike]) == Bootstrap.Estimate(mean: 5, low: 5, high: 5))
+    let certain = Bootstrap.mean([alike])
+    #expect(certain.mean == 5 && certain.low == 5 && certain.high == 5)
     let half = (0..<400).map { (cluster: "\($0)", value: $0 % 2 == 0 ? 1.0 : 0) }
     let single = Bootstrap.mean([half])
     // The deviation of a mean of 400 coins is 0.025.
@@ -47,7 +48,7 @@ struct EvaluationTests {
       try Data(text.utf8).write(to: URL(filePath: "\(folder)/\(name).dev.jsonl"))
     }
     try write("squad") { n in
-      #"{"id":"s\#(n)","title":"T\#(n / 4)","instruction":"Where does number \#(n) live?","context":"Number \#(n) lives in Town\#(n) by the sea.","response":"Town\#(n)","answers":["Town\#(n)"]}"#
+      #"{"id":"s\#(n)","title":"T\#(n / 4)","instruction":"Where does number \#(n) live?","context":"Number \#(n) lives in Town\#(n + 100) by the sea.","response":"Town\#(n + 100)","answers":["Town\#(n + 100)"]}"#
     }
     try write("popqa") { n in
       #"{"id":"p\#(n)","instruction":"Who is p\#(n)?","context":"He of p\#(n) is Person\#(n).","response":"Person\#(n)","answers":[]}"#

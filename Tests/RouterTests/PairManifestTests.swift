@@ -29,7 +29,7 @@ struct PairManifestTests {
   @Test(
     "names what is wrong with it",
     arguments: [
-      ("", "it is no JSON"), ("[]", "it is of another type"), ("{}", "base is missing"),
+      ("", "it is no JSON"), ("[]", "it is of another type"), ("{}", "format is missing"),
       (
         manifest.encoded().replacing("\"adapters\"", with: "\"others\""),
         "form is not one of the known values"

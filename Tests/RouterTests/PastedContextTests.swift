@@ -12,6 +12,7 @@ struct PastedContextTests {
     arguments: [
       "\(text)\n\nWho built the lighthouse?", "Who built the lighthouse?\n\n\(text)",
       "Who built the lighthouse?\n\(text)", "\(text) Who built the lighthouse?",
+      "\(text)\n\nMy question is: Who built the lighthouse?",
     ])
   func question(message: String) throws {
     let found = try #require(PastedContext(message))

@@ -9,6 +9,8 @@ public struct PastedContext: Sendable, Equatable {
   private static let fewestWords = 20
   /// A question has no more words than this.
   private static let longestQuestion = 60
+  /// What stands before a question and a colon has no more words than this.
+  private static let longestLeadIn = 3
 
   /// Tells question and text of a message apart; nil where it has no text besides the question.
   ///
@@ -27,8 +29,17 @@ public struct PastedContext: Sendable, Equatable {
   }
 
   private init(question: some StringProtocol, text: String) {
-    self.question = Self.trimmed(question)
+    self.question = Self.withoutLeadIn(Self.trimmed(question))
     self.text = text
+  }
+
+  /// "My question is: who …?" without what leads up to it.
+  private static func withoutLeadIn(_ question: String) -> String {
+    guard let colon = question.firstIndex(of: ":"), wordCount(question[..<colon]) <= longestLeadIn else {
+      return question
+    }
+    let rest = trimmed(question[question.index(after: colon)...])
+    return wordCount(rest) > 1 ? rest : question
   }
 
   private static func split(_ parts: [String], joinedBy joint: String) -> PastedContext? {
