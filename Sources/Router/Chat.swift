@@ -196,6 +196,7 @@ public final class Chat: Sendable {
         reply.timings = completion.timings
         reply.finish = completion.reason
         let support = Support(answer: completion.text)
+        reply.support = support.held(by: prompt.context)
         reply.sources = support.best(prompt.context).map { $0.located(support) }
         yield(.finished(reply))
       }

@@ -65,6 +65,10 @@ public struct Reply: Sendable {
   public var score: Double?
   /// Whether passages were found but left out because they do not help.
   public var leavesOutContext = false
+  /// The share of the answer's words that stand in the passages, 0 to 1; nil where there were none.
+  public var support: Double?
+  /// Whether there were passages, and hardly a word of the answer stands in them.
+  public var isUnsupported: Bool { support.map { $0 < Support.leastHeld } ?? false }
   /// The passages that the answer draws on, the most first.
   public var sources: [Source] = []
   /// Tokens.

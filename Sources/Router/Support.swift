@@ -20,6 +20,17 @@ package struct Support {
     return Double(words.intersection(held).count) / Double(words.count)
   }
 
+  /// The share of the answer's words that stand in any of the passages, 0 to 1; nil without passages, or
+  /// where the answer says nothing. O(passages).
+  package func held(by passages: [Source]) -> Double? {
+    guard !passages.isEmpty, !words.isEmpty else { return nil }
+    let held = passages.reduce(into: Set<Substring>()) { $0.formUnion(Self.words($1.title + " " + $1.text)) }
+    return Double(words.intersection(held).count) / Double(words.count)
+  }
+
+  /// Below this share the answer is not taken to rest on the passages.
+  package static let leastHeld = 0.4
+
   /// The line of a text that holds the most of the answer's words, from 0; the first of several.
   /// O(text).
   package func line(_ text: String) -> Int {

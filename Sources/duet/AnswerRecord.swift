@@ -27,6 +27,7 @@ struct AnswerRecord: Encodable {
   let route: String
   let reason: String
   let score: Nullable<Double>
+  let support: Nullable<Double>
   let sources: [SourceRecord]
   let usage: UsageRecord
   let timings: TimingsRecord
@@ -38,6 +39,7 @@ struct AnswerRecord: Encodable {
     route = reply.route.rawValue
     reason = reply.reason
     score = Nullable(finite: reply.score)
+    support = Nullable(finite: reply.support)
     sources = reply.sources.map {
       SourceRecord(number: $0.number, location: $0.location, title: $0.title, text: $0.text)
     }

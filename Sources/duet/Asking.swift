@@ -87,6 +87,7 @@ struct Asking: Sendable {
       try say(style.dim("Sources:"))
       for source in reply.sources { try say(style.dim(printable("[\(source.number)] \(source.location)"))) }
     }
+    if reply.isUnsupported { note("(hardly a word of this answer stands in the documents; check it)") }
     if let ending = ending(reply.finish) { note("(\(ending))") }
     if isVerbose { note(summary(reply)) }
   }

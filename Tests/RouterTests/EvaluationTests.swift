@@ -51,7 +51,7 @@ struct EvaluationTests {
       #"{"id":"s\#(n)","title":"T\#(n / 4)","instruction":"Where does number \#(n) live?","context":"Number \#(n) lives in Town\#(n + 100) by the sea.","response":"Town\#(n + 100)","answers":["Town\#(n + 100)"]}"#
     }
     try write("popqa") { n in
-      #"{"id":"p\#(n)","instruction":"Who is p\#(n)?","context":"He of p\#(n) is Person\#(n).","response":"Person\#(n)","answers":[]}"#
+      #"{"id":"p\#(n)","instruction":"Who is p\#(n)?","context":"He of p\#(n) is Person\#(n + 100).","response":"Person\#(n + 100)","answers":[]}"#
     }
     try write("conflictnq") { n in
       #"{"id":"c\#(n)","instruction":"When was c\#(n)?","real_context":"","real_answer":"1","fake_context":"It was in \#(n + 1900).","fake_answer":"\#(n + 1900)"}"#

@@ -64,6 +64,16 @@ struct SupportTests {
     #expect(Support(answer: "").line("") == 0)
   }
 
+  @Test("is the share of its words that any passage holds")
+  func held() {
+    let support = Support(answer: "The lease ends in 2040.")
+    let sources = [source(1, "The lease began in 1999."), source(2, "It ends in May.")]
+    // the, lease and ends of the, lease, ends and 2040: "in" is too short to count.
+    #expect(support.held(by: sources) == 0.75)
+    #expect(support.held(by: []) == nil)
+    #expect(Support(answer: "").held(by: sources) == nil)
+  }
+
   @Test("falls back to the best passage found where no word is shared")
   func nothingShared() {
     let sources = [source(1, "One thing."), source(2, "Another.")]
