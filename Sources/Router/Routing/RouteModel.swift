@@ -75,7 +75,9 @@ public struct RouteModel: Sendable, Equatable {
 
   /// Writes a router's GGUF file.
   ///
-  /// - Parameter name: what the metadata calls it.
+  /// - Parameters:
+  ///   - path: of the file, which appears when it is complete.
+  ///   - name: what the metadata calls it.
   /// - Throws: `GGUFWriteError`.
   public func write(to path: String, name: String) throws(GGUFWriteError) {
     let writer = try GGUFWriter(
