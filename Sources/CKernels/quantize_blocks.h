@@ -331,8 +331,9 @@ INLINE void all_levels(const float *x, family f, const shared *s, int offset, ui
 // Makes the block as long along the original as the original is, levels staying as they are. Least squares
 // shrink every block by its share of error; what all blocks have in common adds up in a model's outputs,
 // where the rest of the error averages out. With weights, which say where that matters, it goes part of the
-// way: all of it would cost up to 5 % of the weighted error in 2 bits.
-INLINE void unshrink(const float *x, const float *weights, family f, shared *s, int offset, const uint8_t *q) {
+// way, `share`: all of it would cost up to 5 % of the weighted error in 2 bits.
+INLINE void unshrink(const float *x, const float *weights, family f, shared *s, int offset, const uint8_t *q,
+                     float share) {
     typedef uint8_t b8 __attribute__((ext_vector_type(8)));
     const float *w = weights_or_ones(weights);
     double xx = 0, xy = 0;
@@ -349,7 +350,7 @@ INLINE void unshrink(const float *x, const float *weights, family f, shared *s, 
         xy += (double)sum8(sxy);
     }
     if (!(2 * xy > xx)) return;
-    float factor = 1.0f + (weights ? 0.6f : 1.0f) * ((float)(xx / xy) - 1.0f);
+    float factor = 1.0f + (weights ? share : 1.0f) * ((float)(xx / xy) - 1.0f);
     s->d *= factor, s->dmin *= factor;
 }
 
@@ -395,7 +396,7 @@ static void search_q2_k(const float *x, const float *weights, size_t n, void *bl
         if (!weights) weigh_by_size(x, sizes);
         find_affine(x, weights ? weights : sizes, f, 0.35f, 4, &best);
         all_levels(x, f, &best, 0, q);
-        unshrink(x, weights, f, &best, 0, q);
+        unshrink(x, weights, f, &best, 0, q, 0.8f);
         for (int j = 0; j < 16; j++)
             block->scales[j] = (uint8_t)((int)best.scales[j] | (int)best.minima[j] << 4);
         block->d = half_bits(best.d), block->dmin = half_bits(best.dmin);
@@ -412,7 +413,7 @@ static void search_q3_k(const float *x, const float *weights, size_t n, void *bl
         if (!weights) weigh_by_size(x, sizes);
         find_scales(x, weights ? weights : sizes, f, 0.25f, 1, &best);
         all_levels(x, f, &best, 4, q);
-        unshrink(x, weights, f, &best, 4, q);
+        unshrink(x, weights, f, &best, 4, q, 0.6f);
         for (int j = 0; j < 16; j++) {
             int scale = (int)best.scales[j] + 32;
             bits[j % 8] |= (uint8_t)((scale & 15) << 4 * (j / 8));
@@ -453,7 +454,7 @@ static void search_q4_k(const float *x, const float *weights, size_t n, void *bl
         uint8_t q[256];
         find_affine(x, weights_or_ones(weights), f, 0.12f, 1, &best);
         all_levels(x, f, &best, 0, q);
-        unshrink(x, weights, f, &best, 0, q);
+        unshrink(x, weights, f, &best, 0, q, 0.6f);
         pack_scales_k(&best, block->scales);
         block->d = half_bits(best.d), block->dmin = half_bits(best.dmin);
         pack_halves_k(q, block->qs);
@@ -467,7 +468,7 @@ static void search_q5_k(const float *x, const float *weights, size_t n, void *bl
         uint8_t q[256];
         find_affine(x, weights_or_ones(weights), f, 0.06f, 1, &best);
         all_levels(x, f, &best, 0, q);
-        unshrink(x, weights, f, &best, 0, q);
+        unshrink(x, weights, f, &best, 0, q, 0.6f);
         pack_scales_k(&best, block->scales);
         block->d = half_bits(best.d), block->dmin = half_bits(best.dmin);
         pack_halves_k(q, block->qs);
@@ -486,7 +487,7 @@ static void search_q6_k(const float *x, const float *weights, size_t n, void *bl
         uint8_t q[256];
         find_scales(x, weights_or_ones(weights), f, 0.04f, 1, &best);
         all_levels(x, f, &best, 32, q);
-        unshrink(x, weights, f, &best, 32, q);
+        unshrink(x, weights, f, &best, 32, q, 0.6f);
         for (int j = 0; j < 16; j++) block->scales[j] = (int8_t)best.scales[j];
         for (int half = 0; half < 2; half++)
             for (int i = 0; i < 32; i++) {
