@@ -41,7 +41,7 @@ struct DuetProgram {
   private func run(_ program: String, _ arguments: [String], input: FileHandle) throws -> Result {
     let process = Process()
     let output = Pipe(), errorsPath = folder + "/errors"
-    FileManager.default.createFile(atPath: errorsPath, contents: nil)
+    try Data().write(to: URL(filePath: errorsPath))
     process.executableURL = URL(filePath: program)
     process.arguments = arguments
     process.environment = ProcessInfo.processInfo.environment.merging([
