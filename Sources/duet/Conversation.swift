@@ -146,7 +146,8 @@ final class Conversation {
   /// Says under which name the conversation is kept.
   private func tellFile() {
     guard keeper.isOn else { return warn("the conversation is not kept; /save FILE writes it as Markdown") }
-    note("The conversation is kept as \(keeper.conversation.id); duet chat --resume goes on with it.")
+    guard !keeper.conversation.turns.isEmpty else { return note("Nothing was said yet that could be kept.") }
+    note("duet chat --resume \(keeper.conversation.id) goes on with the conversation.")
   }
 
   /// A history that cannot be saved is no reason to stop.

@@ -36,7 +36,7 @@ struct Hostile: ParsableCommand {
   @Option(help: "Worker processes at a time.")
   var jobs = 2
 
-  @Option(help: "Seconds that a mutant may take.")
+  @Option(help: "Seconds of work that a mutant may take.")
   var timeLimit = 2.0
 
   @Option(help: "The folder in which mutants that fail are kept.")

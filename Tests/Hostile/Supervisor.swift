@@ -135,6 +135,6 @@ final class Supervisor: Sendable {
   }
 
   private static func name(ofSignal signal: Int32) -> String {
-    signal == SIGALRM ? "took too long" : "trapped (signal \(signal))"
+    signal == SIGPROF || signal == SIGALRM ? "took too long" : "trapped (signal \(signal))"
   }
 }

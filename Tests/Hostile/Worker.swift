@@ -54,15 +54,21 @@ struct Worker {
 
   private func report(_ line: String) { FileHandle.standardOutput.write(Data(line.utf8)) }
 
-  /// ITIMER_REAL, whose imported type differs between systems.
-  private static let realTimer: Int32 = 0
+  /// ITIMER_REAL and ITIMER_PROF, whose imported types differ between systems.
+  private static let realTimer: Int32 = 0, workTimer: Int32 = 2
 
-  /// Ends the process by SIGALRM after `seconds`, unless called again; 0 stops the timer.
+  /// Ends the process by SIGPROF after this time of work, or by SIGALRM after ten times as much that
+  /// passed, unless called again; 0 stops the timers. Time that passes says little on a busy machine.
   private func setTimer(_ seconds: Double) {
+    set(Self.workTimer, seconds)
+    set(Self.realTimer, 10 * seconds)
+  }
+
+  private func set(_ which: Int32, _ seconds: Double) {
     var timer = itimerval()
     timer.it_value.tv_sec = Int(seconds)
     timer.it_value.tv_usec = .init((seconds - seconds.rounded(.down)) * 1e6)
-    unsafe setitimer(Self.realTimer, &timer, nil)
+    unsafe setitimer(which, &timer, nil)
   }
 }
 

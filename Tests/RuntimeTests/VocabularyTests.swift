@@ -23,7 +23,7 @@ import Testing
     print("\(recording.name): \(result.rows) strings, \(result.differing) differ")
     #expect(result.rows > 50)
     withKnownIssue(
-      "white space around a mask token, and white space that is not given back", isIntermittent: true
+      "white space around a mask token, and a small vocabulary without a space", isIntermittent: true
     ) {
       #expect(result.differing == 0, "\(result.examples.joined(separator: "\n"))")
     } when: {
@@ -64,6 +64,8 @@ struct Recording: CustomTestStringConvertible {
     return result
   }
 
+  /// Phi 3's `</s>` is matched in any text, takes white space along and has a space put after it, as its
+  /// `tokenizer.json` says; such texts do not come back.
   private func problem(_ row: Row, _ tokenizer: Tokenizer, _ kind: String) -> String? {
     let text = String(row.text.debugDescription.prefix(200))
     let plain = tokenizer.encode(row.text)
@@ -71,7 +73,9 @@ struct Recording: CustomTestStringConvertible {
     let special = tokenizer.encode(row.text, parseSpecial: true)
     let expected = row.special ?? row.plain
     if special != expected { return "special: \(text): \(window(special, expected))" }
-    guard kind == "gpt2" || kind == "llama" else { return nil }
+    guard kind == "gpt2" || kind == "llama", !(name == "phi-3" && row.text.contains("</s>")) else {
+      return nil
+    }
     let missing = tokenizer.missingBytes
     let bytes = kind == "llama" ? row.text.replacing("▁", with: " ") : row.text
     let back = tokenizer.decode(plain) == bytes.utf8.filter { !missing.contains($0) }

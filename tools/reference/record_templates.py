@@ -13,9 +13,11 @@ the generation tag.
 
 import argparse
 import datetime
+import functools
 import json
 import pathlib
 
+import gguf_metadata
 import jinja2
 import jinja2.ext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -84,10 +86,15 @@ def environment():
     return env
 
 
+@functools.cache
+def compiled(env, source):
+    return env.from_string(source)
+
+
 def render(env, source, variables):
     """The text, or None where Jinja fails, with what it says."""
     try:
-        return env.from_string(source).render(**variables), None
+        return compiled(env, source).render(**variables), None
     except Exception as error:
         return None, f"{type(error).__name__}: {error}"
 
@@ -117,13 +124,6 @@ def write(path, data):
     print(f"{path.name}: {len(data['cases'])} cases, {failing} of them fail in Jinja")
 
 
-def gguf_template(path):
-    from gguf import GGUFReader
-
-    field = GGUFReader(path).get_field("tokenizer.chat_template")
-    return bytes(field.parts[field.data[0]]).decode("utf-8") if field else None
-
-
 def record_own():
     pairs = [(name, "things") for name in SNIPPETS]
     write(FIXTURES / "snippets.json", record(SNIPPETS, {"things": THINGS}, pairs))
@@ -136,7 +136,7 @@ def record_folder(folder, models, out):
     for path in sorted(pathlib.Path(folder).glob("*.jinja")) if folder else []:
         templates[path.name] = path.read_text(encoding="utf-8")
     for model in models:
-        source = gguf_template(model)
+        source = gguf_metadata.read(model).get("tokenizer.chat_template")
         if source:
             templates[pathlib.Path(model).name] = source
     pairs = [(template, context) for template in templates for context in CONTEXTS]

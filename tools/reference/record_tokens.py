@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Records the tokens that an independent implementation gives for many strings.
 
-Oracles: llama.cpp for tokens (llama_peer.py; the vocabulary is read from the GGUF file itself), and the
-tokenizers library for where the pre-tokenizers cut (--words). Versions are in requirements.txt.
+Oracles: llama.cpp (llama_peer.py; the vocabulary is read from the GGUF file itself), and the tokenizers
+library, for vocabularies and for where the pre-tokenizers cut (--words). Versions are in requirements.txt.
 
   record_tokens.py --models DIR --hard tokens.jsonl        a few hundred hard strings
   record_tokens.py --models DIR --text DIR --all all.jsonl  these, and every string of DIR/*.jsonl
   record_tokens.py --vocabularies DIR [--text DIR]          for each DIR/NAME.gguf, which may hold a vocabulary
-                                                            alone, DIR/NAME.jsonl with these strings; where
-                                                            DIR/NAME.json is the model's tokenizer.json, that
-                                                            is the oracle, by the tokenizers library
+                                                            alone, DIR/NAME.jsonl with these strings, by the
+                                                            tokenizers library: with DIR/NAME.json, the model's
+                                                            tokenizer.json, where there is one, or else with what
+                                                            gguf_tokenizer.py makes of the file; or --oracle
+                                                            llama.cpp
   record_tokens.py --words words.jsonl                      where the pre-tokenizers cut
 
 A line of the token files: {"text": …} (or "hex" for bytes that are not UTF-8), and for each model
@@ -32,37 +34,9 @@ MODELS = {
     "gemma3": "gemma-3-270m-q4_k_m.gguf",
 }
 
-WORDS = {
-    "gpt-2": [r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"],
-    "llama-bpe": [
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-        r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-    ],
-    "qwen2": [
-        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
-        r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-    ],
-}
-SPACE = r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-UPPER, LOWER = r"\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}", r"\p{Ll}\p{Lm}\p{Lo}\p{M}"
-CASED = [rf"[^\r\n\p{{L}}\p{{N}}]?[{UPPER}]*[{LOWER}]+", rf"[^\r\n\p{{L}}\p{{N}}]?[{UPPER}]+[{LOWER}]*"]
-ENDING = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-WORDS["tekken"] = [rf"{CASED[0]}|{CASED[1]}|\p{{N}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*" + SPACE]
-WORDS["gpt-4o"] = [
-    rf"{CASED[0]}{ENDING}?|{CASED[1]}{ENDING}?|\p{{N}}{{1,3}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*" + SPACE
-]
-WORDS["qwen35"] = [
-    rf"{ENDING}|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}]+|\p{{N}}| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+[\r\n]*" + SPACE
-]
-WORDS["deepseek-v3"] = [
-    r"\p{N}{1,3}", "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
-    r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*"""
-    + SPACE,
-]
-WORDS["bloom"] = [" ?[^(\\s|.,!?…。，、।۔،)]+"]
-WORDS["falcon"] = [r"[\p{P}$+<=>^~|`]+", *WORDS["gpt-2"], r"[0-9][0-9][0-9]"]
-WORDS["smollm"] = [r"\p{N}", *WORDS["gpt-2"]]
-WORDS["default"] = [r"[\p{P}\$\+<=>\^~\|]+", *WORDS["gpt-2"], r"\p{N}+", r"[0-9][0-9][0-9]"]
+# Whose words are recorded: the rules that the models of the families have.
+RULES = (
+    "gpt-2", "llama-bpe", "qwen2", "tekken", "gpt-4o", "qwen35", "deepseek-v3", "bloom", "falcon", "smollm", "default")
 
 SPECIAL = [
     "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<repo_name>", "<empty_output>", "<bos>", "<eos>",
@@ -186,63 +160,51 @@ def record(strings, models, path):
     print(f"{path}: {len(seen)} strings")
 
 
-def record_vocabularies(strings, folder):
-    """Of llama.cpp, save for strings that it is known to read otherwise than the published tokenizer does:
-    `</s>`, which it takes for an end of text wherever it is a token, and what no_oracle says."""
-    from llama_peer import Peer
-
+def record_vocabularies(strings, folder, oracle):
     strings = list(dict.fromkeys(strings))
     for path in sorted(glob.glob(os.path.join(folder, "*.gguf"))):
-        peer, name = Peer(path, vocabulary_only=True), os.path.basename(path).removesuffix(".gguf")
-        published = os.path.join(folder, name + ".json")
-        if os.path.exists(published):
-            rows = published_rows(strings, published)
-        else:
-            rows = ({"text": t, "plain": peer.tokenize(t), "special": peer.tokenize(t, special=True)}
-                    for t in strings if not no_oracle(t, name))
-        count = 0
+        rows, source = vocabulary_rows(strings, path.removesuffix(".gguf"), oracle)
         with open(path.removesuffix(".gguf") + ".jsonl", "w", encoding="utf-8") as out:
-            for row in rows:
-                count += 1
-                if row["special"] == row["plain"]:
-                    del row["special"]
+            for text, plain, special in zip(strings, *rows, strict=True):
+                row = {"text": text, "plain": plain} | ({"special": special} if special != plain else {})
                 out.write(json.dumps(row, ensure_ascii=True, separators=(",", ":")) + "\n")
-        print(f"{path}: {count} strings", flush=True)
+        print(f"{path}: {len(strings)} strings, {source}", flush=True)
 
 
-def no_oracle(text, name):
-    """Whether llama.cpp departs from the published tokenizer: it has the capitals and small letters of Tekken
-    and GPT-4o in ASCII alone, and its WordPiece keeps Hangul syllables and does not strip all marks."""
-    if "</s>" in text:
-        return True
-    if name in ("tekken", "gpt-4o"):
-        return any(unicodedata.category(c)[0] == "M" for c in text)
-    if name in ("bert-bge", "word-pieces"):
-        return any(unicodedata.category(c)[0] in "CM" or c in "\u00ad" or "\uac00" <= c <= "\ud7a3" for c in
-                   unicodedata.normalize("NFD", text)) or any(len(word) > 90 for word in text.split())
-    return False
-
-
-def published_rows(strings, path):
-    """What the tokenizers library makes of texts without names of control tokens."""
+def vocabulary_rows(strings, path, oracle):
+    """The tokens of all strings with names of control tokens as text and parsed, and who says so."""
+    import gguf_metadata
+    import gguf_tokenizer
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(path)
+    pairs = gguf_metadata.read(path + ".gguf")
+    if oracle != "llama.cpp" and os.path.exists(path + ".json"):
+        tokenizer, source = Tokenizer.from_file(path + ".json"), "tokenizers with the tokenizer.json"
+    elif oracle != "llama.cpp" and pairs["tokenizer.ggml.model"] != "t5":
+        tokenizer, source = gguf_tokenizer.backend(pairs.get), "tokenizers with the file's vocabulary"
+    else:
+        from llama_peer import Peer
+
+        peer = Peer(path + ".gguf", vocabulary_only=True)
+        return [[peer.tokenize(t, special=s) for t in strings] for s in (False, True)], "llama.cpp"
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    names = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
-    for text in strings:
-        if not any(name in text for name in names):
-            ids = tokenizer.encode(text, add_special_tokens=False).ids
-            yield {"text": text, "plain": ids, "special": ids}
+    rows = []
+    for tokenizer.encode_special_tokens in (True, False):
+        # In parts: an encoding holds much more than its numbers.
+        rows.append([
+            encoding.ids for start in range(0, len(strings), 512)
+            for encoding in tokenizer.encode_batch_fast(strings[start : start + 512], add_special_tokens=False)])
+    return rows, source
 
 
 def record_words(path):
+    from gguf_tokenizer import WORDS
     from tokenizers import Regex, pre_tokenizers
 
     rules = {
-        name: pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(e), "isolated") for e in expressions])
-        for name, expressions in WORDS.items()
+        name: pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(e), "isolated") for e in WORDS[name]])
+        for name in RULES
     }
     with open(path, "w", encoding="utf-8") as out:
         for text in dict.fromkeys(hard_strings()):
@@ -260,6 +222,8 @@ def main():
     parser.add_argument("--all", help="file to write all strings to")
     parser.add_argument("--words", help="file to write the pre-tokenizers' words to")
     parser.add_argument("--vocabularies", help="folder of GGUF files to write a recording beside each of")
+    parser.add_argument("--oracle", choices=["tokenizers", "llama.cpp"], default="tokenizers",
+                        help="of --vocabularies; unigram ones are always llama.cpp's")
     options = parser.parse_args()
     if options.hard:
         record(hard_strings(), options.models, options.hard)
@@ -268,7 +232,8 @@ def main():
     if options.vocabularies:
         more = [form.format(name) for name in OTHER_SPECIAL for form in ("{}", "a{}b", " {} ", "{0}{0}\n{0}")]
         more += more_strings(options.text) if options.text else []
-        record_vocabularies([*hard_strings(), *(text for text in more if len(text) <= 4000)], options.vocabularies)
+        record_vocabularies([*hard_strings(), *(text for text in more if len(text) <= 4000)], options.vocabularies,
+            options.oracle)
     if options.words:
         record_words(options.words)
 

@@ -101,6 +101,8 @@ def contexts():
                 result[name + "/no-tools" + suffix] = {**variables, "tools": None, "documents": None}
     result["one/thinking"] = {**result["one+"], "enable_thinking": False}
     result["thinking/on"] = {**result["thinking+"], "enable_thinking": True, "date_string": "1 May 2025"}
+    functions = {"functions": "[{\"name\": \"clock\"}]", "datetime": "Sun, 1 Mar 2026"}
+    result["system-turns/functions"] = {**result["system-turns+"], **functions}
     return result
 
 

@@ -110,16 +110,21 @@ struct JSONWriter {
 
   private mutating func escape(_ byte: UInt8) {
     switch byte {
-    case UInt8(ascii: "\""): text.append("\\\"")
-    case UInt8(ascii: "\\"): text.append("\\\\")
-    case 0x08: text.append("\\b")
-    case 0x09: text.append("\\t")
-    case 0x0A: text.append("\\n")
-    case 0x0C: text.append("\\f")
-    case 0x0D: text.append("\\r")
+    case UInt8(ascii: "\""), UInt8(ascii: "\\"): appendEscaped(byte)
+    case 0x08: appendEscaped(UInt8(ascii: "b"))
+    case 0x09: appendEscaped(UInt8(ascii: "t"))
+    case 0x0A: appendEscaped(UInt8(ascii: "n"))
+    case 0x0C: appendEscaped(UInt8(ascii: "f"))
+    case 0x0D: appendEscaped(UInt8(ascii: "r"))
     case ..<0x20: text.append(Self.escape(unit: UInt16(byte)))
     default: text.append(byte)
     }
+  }
+
+  /// By bytes, for a text of many megabytes may be nothing but signs to escape.
+  private mutating func appendEscaped(_ byte: UInt8) {
+    text.append(UInt8(ascii: "\\"))
+    text.append(byte)
   }
 
   private mutating func escapeUnits(_ scalar: Unicode.Scalar) {

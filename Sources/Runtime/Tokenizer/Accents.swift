@@ -3,7 +3,7 @@
 enum Accents {
   /// What `scalar` is without its accents: nothing where it is itself one.
   static func stripped(_ scalar: Unicode.Scalar) -> [Unicode.Scalar] {
-    if scalar.properties.generalCategory == .nonspacingMark { return [] }
+    if UnicodeEight.category(scalar) == .nonspacingMark { return [] }
     if (0xac00...0xd7a3).contains(scalar.value) { return syllable(scalar.value - 0xac00) }
     return table[scalar.value] ?? [scalar]
   }

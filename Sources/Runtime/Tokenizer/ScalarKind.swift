@@ -34,7 +34,13 @@ enum ScalarKind: UInt8 {
   }
 
   init(_ scalar: Unicode.Scalar) {
-    switch scalar.properties.generalCategory {
+    self.init(scalar.properties.generalCategory)
+    if self == .other, scalar.properties.isWhitespace { self = .space }
+  }
+
+  /// White space counts as `other`: of its characters some are controls.
+  init(_ category: Unicode.GeneralCategory) {
+    switch category {
     case .uppercaseLetter, .titlecaseLetter: self = .upper
     case .lowercaseLetter: self = .lower
     case .modifierLetter, .otherLetter: self = .letter
@@ -44,7 +50,7 @@ enum ScalarKind: UInt8 {
       .initialPunctuation, .finalPunctuation, .otherPunctuation:
       self = .punctuation
     case .mathSymbol, .currencySymbol, .modifierSymbol, .otherSymbol: self = .symbol
-    default: self = scalar.properties.isWhitespace ? .space : .other
+    default: self = .other
     }
   }
 

@@ -116,6 +116,8 @@ struct WordPieceEncoding: WordEncoding {
   private func match(_ word: [UInt8], _ tokens: inout [Int32]) -> Bool {
     var start = 0
     while start < word.count {
+      // `▁` within the text is no start of a word.
+      if start > 0, word[start...].starts(with: PieceEncoding.space) { return false }
       var end = min(word.count, start + index.vocabulary.longest)
       var found: Int32?
       while end > start {
@@ -138,9 +140,9 @@ struct WordPieceEncoding: WordEncoding {
     case 0xfffd: return true
     default: break
     }
-    switch scalar.properties.generalCategory {
-    case .control, .format, .privateUse, .surrogate: return true
-    default: return false
+    return switch UnicodeEight.category(scalar) {
+    case .control, .format, .privateUse, .surrogate: true
+    default: false
     }
   }
 
@@ -150,7 +152,7 @@ struct WordPieceEncoding: WordEncoding {
       let kind = ScalarKind(ascii: byte)
       return kind == .punctuation || kind == .symbol
     }
-    return ScalarKind(scalar) == .punctuation
+    return ScalarKind(UnicodeEight.category(scalar)) == .punctuation
   }
 
   /// The blocks of Chinese ideographs, of which each is a word.
