@@ -97,7 +97,7 @@ let package = Package(
       name: "QuantizeTests", dependencies: ["DuetQuantize", "DuetRuntime", "CKernels"],
       resources: [.copy("Fixtures")], swiftSettings: strict),
     .testTarget(
-      name: "DocumentsTests", dependencies: ["DuetDocuments"],
+      name: "DocumentsTests", dependencies: ["DuetDocuments", .product(name: "GRDB", package: "GRDB.swift")],
       resources: [.copy("Fixtures")], swiftSettings: strict),
     .testTarget(name: "DownloadTests", dependencies: ["DuetDownload"], swiftSettings: strict),
     .testTarget(name: "TerminalTests", dependencies: ["DuetTerminal"], swiftSettings: strict),
@@ -117,7 +117,10 @@ let package = Package(
       name: "VisionTests", dependencies: ["DuetVision", "DuetRuntime"],
       resources: [.copy("Fixtures")], swiftSettings: strict),
     .testTarget(
-      name: "GoldenTests", dependencies: ["DuetRuntime", "DuetDocuments", "DuetRouter"],
+      name: "GoldenTests",
+      dependencies: [
+        "DuetRuntime", "DuetDocuments", "DuetRouter", .product(name: "GRDB", package: "GRDB.swift"),
+      ],
       path: "Tests/Golden", resources: [.copy("Fixtures")], swiftSettings: strict),
   ],
   swiftLanguageModes: [.v6],

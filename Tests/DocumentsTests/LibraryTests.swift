@@ -35,6 +35,26 @@ import Testing
     #expect(Set(replaced).isDisjoint(with: identifiers))
   }
 
+  @Test func anAddedFileTouchesOnlyItself() throws {
+    let dates = [FileAttributeKey.modificationDate: Date(timeIntervalSince1970: 1_000_000)]
+    for number in 0..<50 {
+      let path = try folder.write("d/\(number).txt", "Words of number \(100 + number).")
+      try FileManager.default.setAttributes(dates, ofItemAtPath: path)
+    }
+    let library = try DocumentLibrary(path: index)
+    let before = try library.add(paths: [folder.file("d")]).collection.allPassages()
+    // Were another file read again, its new words of the same length would be found.
+    for number in 0..<50 {
+      let path = try folder.write("d/\(number).txt", "Terms of number \(100 + number).")
+      try FileManager.default.setAttributes(dates, ofItemAtPath: path)
+    }
+    try folder.write("d/new.txt", "Another text.")
+    let report = try library.add(paths: [folder.file("d")])
+    #expect(counts(report) == [1, 0, 50, 0])
+    let after = try report.collection.allPassages()
+    #expect(after.filter { !$0.path.hasSuffix("new.txt") } == before && after.count == 51)
+  }
+
   @Test func aTouchedFileKeepsItsPassages() throws {
     let path = try folder.write("a.txt", "Same words.")
     let library = try DocumentLibrary(path: index)

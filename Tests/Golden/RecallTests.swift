@@ -4,81 +4,83 @@ import DuetRuntime
 import Foundation
 import Testing
 
-/// Retrieval on real questions; runs where `DUET_DATA` names a folder with the text sets. Where
-/// `DUET_ENCODER` names a sentence encoder, passages are ranked by meaning too.
+/// Retrieval on real questions beside a bare full-text table; runs where `DUET_DATA` names a folder with
+/// the text sets. Where `DUET_ENCODER` names a sentence encoder, passages are ranked by meaning too.
+/// `DUET_RECALL_SHARE=N` asks only every Nth question.
 @Suite(.serialized, .enabled(if: ProcessInfo.processInfo.environment["DUET_DATA"] != nil))
 struct RecallTests {
-  private struct Entry: Decodable {
-    let instruction: String
-    let context: String
-  }
-
-  /// Each context as a file of its own; questions with the number of their context.
-  private func load(_ sets: [String]) throws -> (
-    contexts: [String], questions: [(text: String, context: Int)]
-  ) {
-    let folder = ProcessInfo.processInfo.environment["DUET_DATA"] ?? "."
-    var numbers: [String: Int] = [:]
-    var contexts: [String] = []
-    var questions: [(text: String, context: Int)] = []
-    for name in sets {
-      let text = try String(contentsOfFile: "\(folder)/text/\(name).jsonl", encoding: .utf8)
-      for line in text.split(separator: "\n") {
-        let entry = try JSONDecoder().decode(Entry.self, from: Data(line.utf8))
-        guard !entry.context.isEmpty else { continue }
-        if numbers[entry.context] == nil {
-          numbers[entry.context] = contexts.count
-          contexts.append(entry.context)
-        }
-        questions.append((entry.instruction, numbers[entry.context] ?? 0))
-      }
-    }
-    return (contexts, questions)
-  }
+  private static let environment = ProcessInfo.processInfo.environment
+  private static let sets = ["squad.train", "squad.dev", "nq.train", "clapnq.dev", "popqa.dev"]
 
   /// `DUET_PASSAGE_BYTES` sets other sizes of passages than the default.
   private static let options =
-    ProcessInfo.processInfo.environment["DUET_PASSAGE_BYTES"].flatMap { Int($0) }.map {
+    environment["DUET_PASSAGE_BYTES"].flatMap { Int($0) }.map {
       ChunkOptions(targetBytes: $0, maximumBytes: $0 * 5 / 3)
     } ?? ChunkOptions()
 
-  private func ranked(_ collection: DocumentCollection) throws -> DocumentCollection {
-    guard let path = ProcessInfo.processInfo.environment["DUET_ENCODER"] else { return collection }
-    let ranked = collection.ranked(by: try SentenceEncoder(path: path))
-    print("  encoding \(try ContinuousClock().measure { try ranked.encodePassages() })")
-    return ranked
-  }
+  /// Counts for all questions, for each set, and for the half that nothing was tuned on.
+  private struct Table {
+    private var counts: [String: RecallCounts] = [:]
 
-  @Test(arguments: [
-    ["popqa.dev"], ["squad.dev", "nq.train", "clapnq.dev", "popqa.dev"],
-    ["squad.train", "squad.dev", "nq.train", "clapnq.dev", "popqa.dev"],
-  ])
-  func recall(sets: [String]) throws {
-    let (contexts, questions) = try load(sets)
-    let folder = FileManager.default.temporaryDirectory.path + "/duet-recall-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: folder + "/d", withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    for (number, context) in contexts.enumerated() {
-      try Data(context.utf8).write(to: URL(filePath: "\(folder)/d/\(number).txt"))
-    }
-    let library = try DocumentLibrary(path: folder + "/index.sqlite", options: Self.options)
-    let clock = ContinuousClock()
-    var report: IndexReport?
-    let indexing = try clock.measure { report = try library.add(paths: [folder + "/d"]) }
-    let collection = try ranked(try #require(report?.collection))
-    var ranks = [Int](repeating: 0, count: 11)
-    let querying = try clock.measure {
-      for question in questions {
-        let found = try collection.passages(matching: question.text, limit: 10)
-        let rank = found.firstIndex { $0.path.hasSuffix("/d/\(question.context).txt") }
-        ranks[rank ?? 10] += 1
+    mutating func add(_ question: RecallData.Question, _ found: [Int], _ data: RecallData) {
+      for key in ["all", question.isTuning ? "tuned on" : "held out", question.set] {
+        counts[key, default: RecallCounts()].add(question, found, data)
       }
     }
-    let share = { (count: Int) in Double(ranks[..<count].reduce(0, +)) / Double(questions.count) }
-    let summary = "\(contexts.count) contexts, \(questions.count) questions"
-    print(
-      "\(sets.joined(separator: "+")): \(summary); recall@1 \(share(1)), @5 \(share(5)), @10 \(share(10))")
-    print("  indexing \(indexing), \(querying / questions.count) a query")
-    #expect(share(1) > 0.7)
+
+    func show(_ name: String) {
+      for (key, count) in counts.sorted(by: { $0.key < $1.key }) { print("\(name), \(key): \(count.text)") }
+    }
+  }
+
+  private func collection(_ data: RecallData, _ folder: String, named: Bool) throws -> DocumentCollection {
+    try FileManager.default.createDirectory(atPath: folder + "/d", withIntermediateDirectories: true)
+    for (number, context) in data.contexts.enumerated() {
+      try Data(context.utf8).write(to: URL(filePath: "\(folder)/d/\(data.name(number, named: named))"))
+    }
+    let library = try DocumentLibrary(path: folder + "/index.sqlite", options: Self.options)
+    return try library.add(paths: [folder + "/d"]).collection
+  }
+
+  /// The numbers of the texts that passages come from, each once.
+  private func texts(_ passages: [Passage]) -> [Int] {
+    var seen: Set<Int> = []
+    return passages.compactMap { passage in
+      Int(passage.path.dropLast(4).split { $0 == "/" || $0 == " " }.last ?? "")
+    }.filter { seen.insert($0).inserted }
+  }
+
+  @Test(arguments: [false, true])
+  func recall(named: Bool) throws {
+    let data = try RecallData(folder: Self.environment["DUET_DATA"] ?? ".", sets: Self.sets)
+    let share = Self.environment["DUET_RECALL_SHARE"].flatMap { Int($0) } ?? 1
+    let questions = data.questions.enumerated().filter { $0.offset % share == 0 }.map(\.element)
+    let folder = FileManager.default.temporaryDirectory.path + "/duet-recall-\(UUID().uuidString)"
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let words = try collection(data, folder, named: named)
+    let names = named ? "named for their articles" : "without names"
+    print("\(data.contexts.count) texts \(names), \(questions.count) questions")
+    var bare = Table()
+    let table = try BareTable(data, named: named)
+    for question in questions { bare.add(question, try table.found(question.text), data) }
+    bare.show("bare FTS5")
+    try ask(words, questions, data, "by words")
+    guard let path = Self.environment["DUET_ENCODER"] else { return }
+    let meaning = words.ranked(by: try SentenceEncoder(path: path))
+    print("encoding \(try ContinuousClock().measure { try meaning.encodePassages() })")
+    try ask(meaning, questions, data, "by words and meaning")
+  }
+
+  private func ask(
+    _ collection: DocumentCollection, _ questions: [RecallData.Question], _ data: RecallData, _ name: String
+  ) throws {
+    var table = Table()
+    let time = try ContinuousClock().measure {
+      for question in questions {
+        table.add(question, texts(try collection.passages(matching: question.text, limit: 10)), data)
+      }
+    }
+    table.show(name)
+    print("\(time / questions.count) a query")
   }
 }

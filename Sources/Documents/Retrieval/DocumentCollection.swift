@@ -7,9 +7,9 @@ public struct DocumentCollection: Sendable {
   /// Ranks passages by meaning too; see `ranked(by:)`.
   var encoder: (any TextEncoder)?
 
-  /// How much a match in titles and headings counts against one in the text: less, for a
-  /// section's own heading is in its text too. A choice, not yet measured.
-  static let titleWeight = 0.6
+  /// How much a match in titles and headings counts against one in the text. Measured on texts named
+  /// for their articles: 1 finds 0.3 % more than 0.6.
+  static let titleWeight = 1.0
 
   /// The number of passages.
   public func passageCount() throws(LibraryError) -> Int {
@@ -39,11 +39,12 @@ public struct DocumentCollection: Sendable {
   /// The passages that match a question best, the best first.
   ///
   /// BM25 (Robertson and Zaragoza 2009) finds candidates; words that stand side by side in both
-  /// the question and a passage then raise it. The question is plain words: nothing in it is an
+  /// the question and a passage then raise it, and so does the share of the question's words, weighed by
+  /// their rarity, that it holds. The question is plain words: nothing in it is an
   /// operator. Of passages that say nearly the same, the best is given.
   ///
   /// With an encoder, the passages closest in meaning are candidates too, and scores are the share of
-  /// the best one's by words plus the cosine.
+  /// the highest possible by words plus the cosine.
   public func passages(matching question: String, limit: Int = 8) throws(LibraryError) -> [Passage] {
     guard limit > 0 else { return [] }
     let vector = encoder?.vectors(of: [question]).first
@@ -70,8 +71,10 @@ public struct DocumentCollection: Sendable {
   private static let hybridCandidates = 100
   /// Passages that meaning alone makes candidates.
   private static let closest = 20
-  /// How much the cosine counts against the share of the best score by words.
-  private static let cosineWeight = 1.5
+  /// The highest score by words against the rarity of the question's words: BM25 gives each word up to
+  /// 2.2 times its rarity, coverage half as much again. Measured, a share of this and the cosine are best
+  /// weighed alike; shares of the best passage's score, and ranks (reciprocal rank fusion), find less.
+  private static let mostPerRarity = 3.3
 
   /// Candidates scored by words and by meaning, the best first.
   private func fused(
@@ -86,12 +89,12 @@ public struct DocumentCollection: Sendable {
     let closest = cosines.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(Self.closest)
     let others = try closest.filter { !known.contains($0.key) }.compactMap { try passage($0.key, in: db) }
     let all = scored + (try score(others, query, in: db))
-    let best = max(all.map(\.passage.score).max() ?? 0, .leastNormalMagnitude)
+    let most = max(Self.mostPerRarity * query.totalRarity, .leastNormalMagnitude)
     let mean = cosines.values.reduce(0, +) / Double(cosines.count)
     return all.map { candidate in
       var candidate = candidate
       let cosine = cosines[candidate.passage.id] ?? mean
-      candidate.passage.score = candidate.passage.score / best + Self.cosineWeight * max(0, cosine)
+      candidate.passage.score = candidate.passage.score / most + max(0, cosine)
       return candidate
     }.sorted { $0.passage.score > $1.passage.score }
   }
@@ -112,7 +115,7 @@ public struct DocumentCollection: Sendable {
       let tokens = try tokenizer.tokenize(document: passage.title + "\n" + passage.text).map(\.token)
       let present = Set(tokens)
       passage.matchedTerms = query.terms.filter { $0.tokens.allSatisfy(present.contains) }.map(\.word)
-      passage.score += pairs.score(tokens)
+      passage.score = (passage.score + pairs.score(tokens)) * (0.5 + query.coverage(present))
       return (passage: passage, tokens: present)
     }
     // The sort is stable, so that ties keep the index's order.

@@ -88,6 +88,16 @@ struct SearchQuery {
     return log(1 + max(0, Double(passageCount) - count + 0.5) / (count + 0.5))
   }
 
+  /// The rarity of all words looked up. O(terms).
+  var totalRarity: Double { terms.reduce(0) { $0 + rarity($1) } }
+
+  /// The share of the words looked up that `tokens` holds, each counted by its rarity. O(terms).
+  func coverage(_ tokens: Set<String>) -> Double {
+    let all = totalRarity
+    let held = terms.reduce(0) { $0 + ($1.tokens.allSatisfy(tokens.contains) ? rarity($1) : 0) }
+    return all > 0 ? held / all : 0
+  }
+
   /// The runs of letters and digits, in order; nothing else of the question reaches the index.
   static func words(_ question: String) -> [String] {
     var words: [String] = []

@@ -37,7 +37,7 @@ public struct Checkpoint: Sendable {
     } catch { throw .metadata(error) }
   }
 
-  private static let families = Family.all.compactMap(\.checkpoint)
+  private static let families = Family.all.compactMap(\.checkpoint) + [EncoderConfig.checkpoint]
 
   private static func family(_ config: CheckpointConfig) throws(CheckpointError) -> CheckpointFamily {
     let classes = config.classes

@@ -1,10 +1,12 @@
 /// The `config.json` of a checkpoint. Fields of a model's text part, where it has others, come first.
 struct CheckpointConfig: Sendable {
+  let folder: String
   let path: String
   private let root: JSONValue
   private let text: JSONValue?
 
   init(folder: String) throws(CheckpointError) {
+    self.folder = folder
     path = folder + "/config.json"
     guard MappedFile.exists(path) else { throw .notCheckpoint(path: folder) }
     root = try JSONDocument(path: path).root

@@ -9,7 +9,7 @@ struct CheckpointFamily: Sendable {
   var tensors: [TensorRule] = .decoder
   /// Tensors of a layer, without `model.layers.N.`
   let layers: [TensorRule]
-  /// Tensors that are left out.
+  /// What the names of tensors begin with that are left out.
   var ignored: [String] = []
   /// Adds the keys of the architecture.
   let metadata: @Sendable (CheckpointConfig, inout ArchitecturePairs) throws(CheckpointError) -> Void

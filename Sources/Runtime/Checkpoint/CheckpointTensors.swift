@@ -47,14 +47,13 @@ struct CheckpointTensors {
 
   private func isIgnored(_ name: String) -> Bool {
     name.hasSuffix(".rotary_emb.inv_freq") || Self.ignored.contains(where: name.hasPrefix)
-      || family.ignored.contains(name)
+      || family.ignored.contains(where: name.hasPrefix)
   }
 
-  /// The name without and its end with `.weight` or `.bias`.
+  /// The name without and its end with `.weight` or `.bias`, which older files call otherwise.
   private static func split(_ name: Substring) -> (Substring, String) {
-    for suffix in [".weight", ".bias"] where name.hasSuffix(suffix) {
-      return (name.dropLast(suffix.count), suffix)
-    }
+    let ends = [(".weight", ".weight"), (".bias", ".bias"), (".gamma", ".weight"), (".beta", ".bias")]
+    for (end, suffix) in ends where name.hasSuffix(end) { return (name.dropLast(end.count), suffix) }
     return (name, "")
   }
 

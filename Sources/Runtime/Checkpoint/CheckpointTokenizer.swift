@@ -19,8 +19,8 @@ struct CheckpointTokenizer {
 
   /// Adds the keys.
   func add(to pairs: inout MetadataPairs) throws(CheckpointError) {
-    let root = try JSONDocument(path: path).root
     let settings = try TokenizerSettings(folder: folder)
+    let root = try document(settings).root
     guard let model = root["model"], model.isObject else { throw .missing(path: path, field: "model") }
     var tokens = try TokenList(self, root, model)
     let special = SpecialTokenKeys(root, settings, config: config)
@@ -56,7 +56,26 @@ struct CheckpointTokenizer {
       pairs.set("tokenizer.ggml.add_space_prefix", addsSpacePrefix(root))
     }
     special.set(&pairs, tokenCount: tokens.count)
+    setNormalizer(root, &pairs)
     settings.setTemplates(&pairs)
+  }
+
+  /// The file, or what it would be of a folder that has a list of words instead.
+  private func document(_ settings: TokenizerSettings) throws(CheckpointError) -> JSONDocument {
+    let list = folder + "/vocab.txt"
+    guard !MappedFile.exists(path), MappedFile.exists(list) else { return try JSONDocument(path: path) }
+    let json = try WordList(path: list, settings: settings).json
+    let file: MappedFile
+    do { file = try MappedFile(path: list, bytes: json) } catch { throw .file(error) }
+    do { return try JSONDocument(file: file) } catch { throw .json(error) }
+  }
+
+  /// What becomes of capitals and accents, where BERT's rules say something of them.
+  private func setNormalizer(_ root: JSONValue, _ pairs: inout MetadataPairs) {
+    for step in steps(root["normalizer"], "normalizers") where step["type"]?.string == "BertNormalizer" {
+      pairs.set("tokenizer.ggml.normalizer.lowercase", step["lowercase"]?.bool)
+      pairs.set("tokenizer.ggml.normalizer.strip_accents", step["strip_accents"]?.bool)
+    }
   }
 
   private enum Kind { case byteLevel, pieces, wordPiece, unigram }

@@ -18,6 +18,8 @@ struct EncoderConfig: Sendable {
   let headCount: Int
   /// Tokens that have positions.
   let contextLength: Int
+  /// Tokens that are read of a text.
+  let maximumTokens: Int
   let vocabularySize: Int
   let epsilon: Float
   let pooling: Pooling
@@ -43,6 +45,7 @@ struct EncoderConfig: Sendable {
     feedForwardLength = try fields.required("feed_forward_length", ConfigFields.widths)
     headCount = try fields.required("attention.head_count", 1...65_536)
     contextLength = try fields.required("context_length", 8...8_192)
+    maximumTokens = try fields.optional(Self.longestText, 3...contextLength) ?? contextLength
     vocabularySize = try fields.vocabularySize(embeddingLength: width)
     let name = "attention.layer_norm_epsilon"
     let epsilon = try fields.file.metadata.required("bert.\(name)", try fields.number(name))

@@ -36,15 +36,13 @@ final class EncoderPass: Sendable {
 
   /// What one head of one text is computed in.
   private struct HeadSpace: Sendable {
-    let query, key, value: FloatBuffer  // [tokens, head size]
+    let query: FloatBuffer  // [tokens, head size]
     let pages: [CachePage]
     let states: FloatBuffer
 
     init(_ config: EncoderConfig, tokens: Int) {
       let size = config.headSize
       query = FloatBuffer(count: tokens * size)
-      key = FloatBuffer(count: size)
-      value = FloatBuffer(count: size)
       let layout = CacheLayout(layers: 1, heads: 1, headSize: size, type: .f32)
       pages = (0..<(tokens + CacheLayout.pageTokens - 1) / CacheLayout.pageTokens).map { _ in
         CachePage(layout)
@@ -85,7 +83,12 @@ final class EncoderPass: Sendable {
 
   private func apply(_ layer: EncoderWeights.Layer, _ ranges: [Range<Int>], _ count: Int) {
     multiply([(layer.query, query), (layer.key, key), (layer.value, value)], by: hidden, count)
-    attend(layer, ranges)
+    forEachToken(count) { token in
+      for (linear, values) in [(layer.query, query), (layer.key, key), (layer.value, value)] {
+        operations.add(linear.bias, 0..<config.width, to: values, at: token * config.width)
+      }
+    }
+    attend(ranges)
     multiply([(layer.output, query)], by: attended, count)
     forEachToken(count) { addAndNormalize($0, layer.output.bias, layer.outputNorm) }
     multiply([(layer.up, inner.values)], by: hidden, count)
@@ -126,23 +129,20 @@ final class EncoderPass: Sendable {
   }
 
   /// Each head of each text is one piece of work.
-  private func attend(_ layer: EncoderWeights.Layer, _ ranges: [Range<Int>]) {
+  private func attend(_ ranges: [Range<Int>]) {
     pool.run(ranges.count * config.headCount) { chunk, worker in
-      attend(layer, ranges[chunk / config.headCount], head: chunk % config.headCount, heads[worker])
+      attend(ranges[chunk / config.headCount], head: chunk % config.headCount, heads[worker])
     }
   }
 
-  private func attend(_ layer: EncoderWeights.Layer, _ range: Range<Int>, head: Int, _ space: HeadSpace) {
+  private func attend(_ range: Range<Int>, head: Int, _ space: HeadSpace) {
     let size = config.headSize, first = head * size
     for (index, token) in range.enumerated() {
-      let place = token * config.width + first
-      sum(query, place, layer.query.bias, first, into: space.query, at: index * size)
-      sum(key, place, layer.key.bias, first, into: space.key, at: 0)
-      sum(value, place, layer.value.bias, first, into: space.value, at: 0)
+      let place = token * config.width + first, part = place..<place + size
+      operations.copy(query, part, to: space.query, at: index * size)
       space.pages[index / CacheLayout.pageTokens].store(
-        key: space.key, 0..<size, value: space.value, 0..<size, slot: index % CacheLayout.pageTokens,
-        layer: 0,
-        head: 0, operations)
+        key: key, part, value: value, part, slot: index % CacheLayout.pageTokens, layer: 0, head: 0,
+        operations)
     }
     operations.attendAll(
       space.query, count: range.count, space.pages, scale: 1 / Float(size).squareRoot(), states: space.states)
@@ -153,13 +153,6 @@ final class EncoderPass: Sendable {
         space.states, index * (size + 2), stride: stride, count: (range.count + segment - 1) / segment,
         out: attended.values, place..<place + size)
     }
-  }
-
-  /// `out = x + bias` for one head's values.
-  private func sum(
-    _ x: FloatBuffer, _ place: Int, _ bias: FloatBuffer, _ first: Int, into out: FloatBuffer, at offset: Int
-  ) {
-    for index in 0..<config.headSize { out[offset + index] = x[place + index] + bias[first + index] }
   }
 
   private func pooled(_ range: Range<Int>) -> [Float] {

@@ -2,8 +2,8 @@ import Synchronization
 
 /// Turns texts into vectors whose cosines say how close their meanings are.
 ///
-/// A model of the BERT family, such as all-MiniLM-L6-v2 or BGE, from a GGUF file. Vectors have unit
-/// length, so that their dot product is their cosine.
+/// A model of the BERT family, such as all-MiniLM-L6-v2 or BGE, from a GGUF file or a checkpoint folder.
+/// Vectors have unit length, so that their dot product is their cosine.
 ///
 ///     let encoder = try SentenceEncoder(path: "all-MiniLM-L6-v2.gguf")
 ///     let vectors = encoder.vectors(of: ["A cat sat.", "A dog stood."])
@@ -24,14 +24,12 @@ public final class SentenceEncoder: Sendable {
   /// Opens a model.
   ///
   /// - Parameters:
-  ///   - path: of a GGUF file.
+  ///   - path: of a GGUF file, or of a folder as `Checkpoint` reads.
   ///   - threads: that compute; nil for one per core.
   ///   - kernels: a tier by name; nil for the fastest that runs here.
   /// - Throws: `ModelError`, which says what is wrong with the file, where, and what to do.
   public convenience init(path: String, threads: Int? = nil, kernels: String? = nil) throws(ModelError) {
-    let file: GGUFFile
-    do { file = try GGUFFile(path: path) } catch { throw .file(error) }
-    try self.init(file: file, threads: threads, kernels: kernels)
+    try self.init(file: Model.file(path: path), threads: threads, kernels: kernels)
   }
 
   /// Takes a file that is open; see `init(path:threads:kernels:)`.
@@ -49,8 +47,8 @@ public final class SentenceEncoder: Sendable {
         path: file.path, feature: "a vector for each of its \(tokenizer.vocabularySize) tokens")
     }
     dimensions = config.width
-    maximumTokens = config.contextLength
-    let capacity = max(Self.batchTokens, config.contextLength)
+    maximumTokens = config.maximumTokens
+    let capacity = max(Self.batchTokens, config.maximumTokens)
     pass = Mutex(
       EncoderPass(config, weights, operations, threads: threads ?? processorCount(), capacity: capacity))
   }

@@ -16,6 +16,11 @@ extension Operations {
     unsafe table.pointee.gelu_bias(bias.pointer(0..<range.count), range.count, x.pointer(range))
   }
 
+  /// Writes the values of `range` to the part of `out` that starts at `offset`, in another buffer.
+  func copy(_ x: FloatBuffer, _ range: Range<Int>, to out: FloatBuffer, at offset: Int) {
+    unsafe out.pointer(offset..<offset + range.count).update(from: x.pointer(range), count: range.count)
+  }
+
   /// Attention of `queries`, [count, head size], over the first `count` tokens of `pages`, whose only
   /// layer and head is meant: every token sees every other. `states` holds for each segment of pages
   /// and each query the weighted values, the largest score and the sum of exponentials.
