@@ -168,8 +168,7 @@ extension QuantizationPlan {
     for tensor in tensors {
       try Task.checkCancellation()
       results.append(
-        try write(tensor, quantizer, writer, searches: options.searches || options.importance != nil) {
-          bytes in
+        try write(tensor, quantizer, writer, searches: searches(tensor, options)) { bytes in
           progress(done + bytes, total)
         })
       done += tensor.source.range.count
@@ -177,6 +176,12 @@ extension QuantizationPlan {
     }
     do { try writer.finish(isReproducible: true) } catch { throw QuantizerError.output(error) }
     return results
+  }
+
+  /// A Q4_0 that stands in for Q3_K is searched like the type that was asked for: it is the coarsest of a
+  /// mix, and the others' rounding adds to its own. Other stand-ins are near enough as they are.
+  private func searches(_ tensor: TensorAssignment, _ options: QuantizationOptions) -> Bool {
+    options.searches || options.importance != nil || tensor.fallenBackFrom == .q3_K
   }
 
   private func write(
