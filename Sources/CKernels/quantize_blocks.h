@@ -218,7 +218,8 @@ INLINE affine search_half_affine(const float *x, const float *w, levels l, float
 static void search_q4_0(const float *x, const float *weights, size_t n, void *blocks) {
     FOR_BLOCKS(duet_block_q4_0, 32) {
         levels l = {-8, 7, false};
-        float scale = search_half(x, weights_or_ones(weights), l, 0.15f);
+        // Looking closer would find 0.1 % less error in more than twice the time.
+        float scale = half_rounded(search_scale(x, weights_or_ones(weights), 32, l, 0.15f, 0));
         uint8_t q[32];
         levels_of(x, 32, scale, 0, l, 8, q);
         block->d = half_bits(scale);
