@@ -114,6 +114,12 @@ public struct QuantizationPlan: Sendable {
   private static func assignment(
     _ tensor: TensorInfo, _ override: TensorType?, _ choose: (TensorInfo) -> TensorType
   ) -> TensorAssignment {
+    if isAdapter(tensor), override == nil {
+      // An adapter is small, and its narrow rows hold no blocks: half precision is as far as it goes.
+      let wanted = choose(tensor)
+      return TensorAssignment(
+        source: tensor, type: wanted == .f16 || wanted == .bf16 ? wanted : .f32, isQuantizable: false)
+    }
     guard isQuantizable(tensor) || override != nil else {
       return TensorAssignment(source: tensor, type: plainType(tensor), isQuantizable: false)
     }
@@ -137,8 +143,11 @@ public struct QuantizationPlan: Sendable {
   private static func plainType(_ tensor: TensorInfo) -> TensorType {
     guard !tensor.type.isQuantized, tensor.type.isWeight else { return tensor.type }
     let isTable = tensor.name.hasPrefix("position_embd") || tensor.name.hasPrefix("token_types")
-    let isAdapter = tensor.name.hasSuffix(".lora_a") || tensor.name.hasSuffix(".lora_b")
-    return tensor.shape.count == 1 || isTable || isAdapter ? .f32 : tensor.type
+    return tensor.shape.count == 1 || isTable ? .f32 : tensor.type
+  }
+
+  private static func isAdapter(_ tensor: TensorInfo) -> Bool {
+    tensor.type.isWeight && (tensor.name.hasSuffix(".lora_a") || tensor.name.hasSuffix(".lora_b"))
   }
 
   private func check(_ options: QuantizationOptions) throws(QuantizerError) {

@@ -197,6 +197,7 @@ public final class Chat: Sendable {
         reply.finish = completion.reason
         let support = Support(answer: completion.text)
         reply.support = support.held(by: prompt.context)
+        reply.sentences = Support.sentences(of: completion.text, in: prompt.context)
         reply.sources = support.best(prompt.context).map { $0.located(support) }
         yield(.finished(reply))
       }

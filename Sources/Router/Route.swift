@@ -67,8 +67,12 @@ public struct Reply: Sendable {
   public var leavesOutContext = false
   /// The share of the answer's words that stand in the passages, 0 to 1; nil where there were none.
   public var support: Double?
+  /// Whether it says that the passages do not answer.
+  public var isRefusal: Bool { support != nil && Refusal.matches(text) }
   /// Whether there were passages, and hardly a word of the answer stands in them.
-  public var isUnsupported: Bool { support.map { $0 < Support.leastHeld } ?? false }
+  public var isUnsupported: Bool { support.map { $0 < Support.leastHeld && !isRefusal } ?? false }
+  /// Its sentences with the passages that they rest on; none where there were no passages.
+  public var sentences: [SupportedSentence] = []
   /// The passages that the answer draws on, the most first.
   public var sources: [Source] = []
   /// Tokens.

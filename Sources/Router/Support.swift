@@ -1,3 +1,17 @@
+import DuetDocuments
+
+/// A sentence of an answer, and the passage that it rests on.
+public struct SupportedSentence: Sendable, Equatable {
+  /// The sentence.
+  public let text: String
+  /// The passage's number; nil where none holds a word of it.
+  public let source: Int?
+  /// The share of the sentence's words that stand in that passage, 0 to 1.
+  public let support: Double
+  /// Whether hardly a word of it stands there.
+  public var isUnsupported: Bool { support < Support.leastHeld }
+}
+
 /// Which passages an answer draws on, by the words they share.
 package struct Support {
   private let words: Set<Substring>
@@ -26,6 +40,22 @@ package struct Support {
     guard !passages.isEmpty, !words.isEmpty else { return nil }
     let held = passages.reduce(into: Set<Substring>()) { $0.formUnion(Self.words($1.title + " " + $1.text)) }
     return Double(words.intersection(held).count) / Double(words.count)
+  }
+
+  /// Sentences with three words or more that say something, each with the passage that holds the most; none
+  /// without passages. O(sentences · passages).
+  package static func sentences(of answer: String, in passages: [Source]) -> [SupportedSentence] {
+    guard !passages.isEmpty else { return [] }
+    return Segmenter.sentences(of: answer).compactMap { text in
+      let support = Support(answer: text)
+      guard support.words.count >= 3 else { return nil }
+      var best: (source: Int?, share: Double) = (nil, 0)
+      for passage in passages {
+        let share = support.share(passage)
+        if share > best.share { best = (passage.number, share) }
+      }
+      return SupportedSentence(text: text, source: best.source, support: best.share)
+    }
   }
 
   /// Below this share the answer is not taken to rest on the passages.

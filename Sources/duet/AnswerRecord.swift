@@ -9,6 +9,11 @@ struct AnswerRecord: Encodable {
     let title: String
     let text: String
   }
+  struct SentenceRecord: Encodable {
+    let text: String
+    let source: Nullable<Int>
+    let support: Double
+  }
   struct UsageRecord: Encodable {
     let promptTokens: Int
     let cachedTokens: Int
@@ -28,6 +33,7 @@ struct AnswerRecord: Encodable {
   let reason: String
   let score: Nullable<Double>
   let support: Nullable<Double>
+  let sentences: [SentenceRecord]
   let sources: [SourceRecord]
   let usage: UsageRecord
   let timings: TimingsRecord
@@ -40,6 +46,9 @@ struct AnswerRecord: Encodable {
     reason = reply.reason
     score = Nullable(finite: reply.score)
     support = Nullable(finite: reply.support)
+    sentences = reply.sentences.map {
+      SentenceRecord(text: $0.text, source: Nullable($0.source), support: $0.support)
+    }
     sources = reply.sources.map {
       SourceRecord(number: $0.number, location: $0.location, title: $0.title, text: $0.text)
     }

@@ -87,9 +87,18 @@ struct Asking: Sendable {
       try say(style.dim("Sources:"))
       for source in reply.sources { try say(style.dim(printable("[\(source.number)] \(source.location)"))) }
     }
-    if reply.isUnsupported { note("(hardly a word of this answer stands in the documents; check it)") }
+    warnOfUnsupported(reply)
     if let ending = ending(reply.finish) { note("(\(ending))") }
     if isVerbose { note(summary(reply)) }
+  }
+
+  /// Says quietly what of an answer does not stand in the documents.
+  private func warnOfUnsupported(_ reply: Reply) {
+    guard !reply.isRefusal else { return }
+    if reply.isUnsupported { return note("(hardly a word of this answer stands in the documents; check it)") }
+    for sentence in reply.sentences where sentence.isUnsupported {
+      note("(hardly a word of this stands in the documents: \(sentence.text))")
+    }
   }
 
   /// Why an answer ended that its model did not end, and what to do for more.

@@ -59,7 +59,7 @@ struct ChatCommand: AsyncParsableCommand {
     let question = try question()
     let start = ContinuousClock.now
     let saved = try resuming.open()
-    let pairPath = try saved?.pairPath(pair.path, model: model.model) ?? pair.path
+    let pairPath = try saved?.pairPath(pair.path, model: model.model) ?? pair.path ?? defaultPair(saved)
     let speaker = try open(saved, pairPath: pairPath)
     let engine = speaker.engine
     let loading = (ContinuousClock.now - start) / .seconds(1)
@@ -88,6 +88,11 @@ struct ChatCommand: AsyncParsableCommand {
       try await Conversation(asking: asking, keeper: keeper).run()
     }
     await speaker.finishSaving()
+  }
+
+  /// The pair that comes with Duet, where nothing says who is to answer.
+  private func defaultPair(_ saved: SavedConversation?) -> String? {
+    saved == nil && model.model == nil && adapter.adapter == nil ? DefaultPair.path : nil
   }
 
   private func open(_ saved: SavedConversation?, pairPath: String?) throws -> Speaker {

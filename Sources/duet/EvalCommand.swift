@@ -15,7 +15,8 @@ struct EvalCommand: AsyncParsableCommand {
       instructions. Written are eval.md, eval.json and eval.html, and the answers, from which a run that was \
       stopped goes on.
 
-      DATA holds squad.dev.jsonl, popqa.dev.jsonl, conflictnq.dev.jsonl, webquestions.dev.jsonl and dolly.dev.jsonl.
+      DATA holds squad.dev.jsonl, popqa.dev.jsonl, conflictnq.dev.jsonl, webquestions.dev.jsonl and dolly.dev.jsonl. \
+      With clapnq.dev.jsonl beside them, how often an arm says that a passage does not answer is counted, too.
 
       Examples:
         duet eval --pair pair.json --data DATA --out results
@@ -23,9 +24,11 @@ struct EvalCommand: AsyncParsableCommand {
       """)
 
   @Option(
-    help: ArgumentHelp("The manifest of a pair of adapters, or its folder.", valueName: "path"),
+    help: ArgumentHelp(
+      "The manifest of a pair of adapters, or its folder (default: the pair that comes with Duet).",
+      valueName: "path"),
     completion: .file(extensions: ["json"]))
-  var pair: String
+  var pair: String?
   @Option(help: ArgumentHelp("The folder of questions.", valueName: "folder"), completion: .directory)
   var data: String
   @Option(help: ArgumentHelp("The folder for results.", valueName: "folder"), completion: .directory)
@@ -54,7 +57,10 @@ struct EvalCommand: AsyncParsableCommand {
 
   func run() async throws {
     let set = try EvaluationSet(folder: Folders.expanded(data), half: half, count: questions)
-    let pair = try PairFiles(pair).open(engine.options)
+    guard let manifest = pair ?? DefaultPair.path else {
+      throw ValidationError("no pair comes with this program; give one with --pair")
+    }
+    let pair = try PairFiles(manifest).open(engine.options)
     let folder = Folders.expanded(out)
     try Folders.makePrivate(folder)
     let log = AnswerLog(path: folder + "/answers-\(half.rawValue).jsonl")

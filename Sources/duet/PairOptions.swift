@@ -11,7 +11,8 @@ struct PairOptions: ParsableArguments {
   @Option(
     name: .customLong("pair"),
     help: ArgumentHelp(
-      "The manifest of a pair, or its folder, to answer instead of one model.", valueName: "path"),
+      "The manifest of a pair, or its folder (default: the pair that comes with Duet, unless --model or --adapter is given).",
+      valueName: "path"),
     completion: .file(extensions: ["json"]))
   var path: String?
   @Option(
@@ -21,6 +22,22 @@ struct PairOptions: ParsableArguments {
 
   func validate() throws {
     if path?.isEmpty == true { throw ValidationError("--pair needs a path") }
+  }
+}
+
+/// The pair that comes with Duet.
+enum DefaultPair {
+  /// Its manifest: `models/default/pair.json` in the nearest folder above the program that has it, which is
+  /// the repository's for what was built there and the program's own for a release; nil where none has.
+  static var path: String? {
+    guard let program = Bundle.main.executablePath else { return nil }
+    var folder = URL(fileURLWithPath: program).resolvingSymlinksInPath().deletingLastPathComponent()
+    while folder.path != "/", !folder.path.isEmpty {
+      let manifest = folder.appendingPathComponent("models/default/pair.json").path
+      if FileManager.default.fileExists(atPath: manifest) { return manifest }
+      folder.deleteLastPathComponent()
+    }
+    return nil
   }
 }
 
@@ -53,7 +70,7 @@ struct PairFiles {
     let folder = path.lastIndex(of: "/").map { String(path[..<$0]) + "/" } ?? ""
     let beside = part.file.hasPrefix("/") ? part.file : folder + part.file
     if FileManager.default.fileExists(atPath: beside) { return beside }
-    if !part.file.contains("/"), let path = try? ModelFiles.path(part.file) { return path }
+    if part == manifest.base, !part.file.contains("/") { return try ModelFiles.path(part.file) }
     let role = manifest.parts.first { $0.part == part }?.role ?? "part"
     throw PairError.missingPart(path: path, role: role, file: beside)
   }

@@ -73,7 +73,7 @@ struct EvaluationTests {
     let reporting = try EvaluationSet(folder: folder, half: .reporting, count: 100).questions
     #expect(Set(choosing.map(\.id)).isDisjoint(with: reporting.map(\.id)))
     #expect(try EvaluationSet(folder: folder, half: .choosing, count: 100).questions == choosing)
-    for column in EvaluationColumn.allCases {
+    for column in EvaluationColumn.counted {
       let own = reporting.filter { $0.column == column }
       #expect(!own.isEmpty && Set(own.map(\.id)).count == own.count)
       #expect(own.allSatisfy { $0.passages.isEmpty != column.hasContext })

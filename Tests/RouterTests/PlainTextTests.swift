@@ -74,10 +74,36 @@ struct SupportTests {
     #expect(Support(answer: "").held(by: sources) == nil)
   }
 
+  @Test("is found for each sentence that says something")
+  func sentences() {
+    let sources = [source(1, "The lease began in 1999."), source(2, "The rent is 900 a month.")]
+    let answer = "The lease began in 1999. Yes! The monthly rent is 900. Cats purr loudly."
+    let found = Support.sentences(of: answer, in: sources)
+    #expect(found.map(\.source) == [1, 2, nil])
+    #expect(found.map(\.text) == ["The lease began in 1999.", "The monthly rent is 900.", "Cats purr loudly."])
+    #expect(found.map(\.support) == [1, 0.75, 0] && found.map(\.isUnsupported) == [false, false, true])
+    #expect(Support.sentences(of: answer, in: []).isEmpty && Support.sentences(of: "", in: sources).isEmpty)
+  }
+
   @Test("falls back to the best passage found where no word is shared")
   func nothingShared() {
     let sources = [source(1, "One thing."), source(2, "Another.")]
     #expect(Support(answer: "Unrelated words").best(sources).map(\.number) == [1])
     #expect(Support(answer: "anything").best([]).isEmpty)
+  }
+}
+
+@Suite("Refusals")
+struct RefusalTests {
+  @Test(
+    "are told from answers by their first sentence",
+    arguments: [
+      ("The text does not say.", true), ("The text doesn\u{2019}t say when.", true),
+      ("I don't know.", true), ("The passage does not mention a date", true),
+      ("In May 2031.", false), ("", false), ("In May. The text does not say of which year.", false),
+      ("He said nothing", false),
+    ])
+  func matches(answer: String, isRefusal: Bool) {
+    #expect(Refusal.matches(answer) == isRefusal)
   }
 }

@@ -1,8 +1,15 @@
 /// Cuts text at sentences, lines or words; pieces cover the text in order.
-struct Segmenter {
+package struct Segmenter {
   let text: [UInt8]
   /// Bytes of a piece, exceeded for words only.
   let maximumBytes: Int
+
+  /// The sentences of a text, without white space at their ends. O(text).
+  package static func sentences(of text: String) -> [String] {
+    let bytes = Array(text.utf8)
+    return Segmenter(text: bytes, maximumBytes: max(1, bytes.count)).sentences(bytes.indices)
+      .map { String(decoding: bytes[$0], as: UTF8.self) }
+  }
 
   /// The sentences of `range`; those above the limit are cut at words.
   func sentences(_ range: Range<Int>) -> [Range<Int>] {

@@ -89,33 +89,29 @@ public struct Evaluation: Sendable {
     let open = tasks.filter { answers[$0.key] == nil }
     var done = tasks.count - open.count
     progress(done, tasks.count)
-    for start in stride(from: 0, to: open.count, by: Self.width) {
-      let new = try await withThrowingTaskGroup(of: Answer.self) { group in
-        for task in open[start..<min(open.count, start + Self.width)] {
-          group.addTask { try await Self.answer(task) }
-        }
-        var new: [Answer] = []
-        for try await answer in group { new.append(answer) }
-        return new
-      }
-      for answer in new {
+    try await withThrowingTaskGroup(of: Answer.self) { group in
+      for task in open.prefix(Self.width) { group.addTask { try await Self.answer(task) } }
+      var rest = open.dropFirst(Self.width)
+      for try await answer in group {
+        if let task = rest.popFirst() { group.addTask { try await Self.answer(task) } }
         answers[answer.key] = answer
         try keep(answer)
+        done += 1
+        progress(done, tasks.count)
       }
-      done += new.count
-      progress(done, tasks.count)
     }
   }
 
-  /// Every arm is asked every question; *free* also without the passages where the router leaves them out.
+  /// Every arm is asked every question, and those of the first column again without their passages; *free*
+  /// also others where the router leaves the passages out.
   private func tasks() -> [Task] {
     var tasks: [Task] = []
     for arm in arms {
       tasks += questions.map { Task(arm: arm, question: $0, withContext: true) }
-      if arm.name == Self.free {
-        tasks += questions.filter { $0.column.hasContext && route($0) == .free }
-          .map { Task(arm: arm, question: $0, withContext: false) }
-      }
+      tasks += questions.filter { question in
+        question.column == .grounding
+          || arm.name == Self.free && question.column.hasContext && route(question) == .free
+      }.map { Task(arm: arm, question: $0, withContext: false) }
     }
     return tasks
   }
@@ -168,6 +164,16 @@ public struct Evaluation: Sendable {
 
   static let routed = "routed"
   static let oracle = "oracle-routed"
+
+  /// What the row says to a question of a column with context, with it and without; nil where that was
+  /// not asked.
+  func answersWithAndWithout(_ row: String, _ question: EvaluationQuestion) -> (String, String)? {
+    func text(_ withContext: Bool) -> String? {
+      answers[Key(arm: row, column: question.column, id: question.id, withContext: withContext)]?.text
+    }
+    guard let with = text(true), let without = text(false) else { return nil }
+    return (with, without)
+  }
 
   /// All rows: the arms in their order, then the routed ones.
   var rows: [String] { arms.map(\.name) + [Self.routed, Self.oracle] }

@@ -1,4 +1,5 @@
-/// What an evaluation asks: five kinds of question, each with its own score of 0 to 100.
+/// What an evaluation asks: five kinds of question that count, and one beside them, each with its own score
+/// of 0 to 100.
 public enum EvaluationColumn: String, Sendable, CaseIterable, Codable {
   /// With the passage that holds the answer. F1.
   case grounding
@@ -10,6 +11,14 @@ public enum EvaluationColumn: String, Sendable, CaseIterable, Codable {
   case closedBook = "closed book"
   /// Instructions without context. ROUGE-L.
   case instructions
+  /// With a passage that may not hold the answer. The share of those that are told from the others by
+  /// saying so. Not one of the five.
+  case refusals
+
+  /// The five that the mean is of.
+  public static let counted: [EvaluationColumn] = [
+    .grounding, .hardGrounding, .conflict, .closedBook, .instructions,
+  ]
 
   /// Whether its questions bring context.
   public var hasContext: Bool { self != .closedBook && self != .instructions }
@@ -27,7 +36,7 @@ public struct EvaluationQuestion: Sendable, Equatable {
   public let question: String
   /// The passages that come with it, in their order.
   public let passages: [String]
-  /// What is accepted as an answer.
+  /// What is accepted as an answer; none where the passages do not hold one.
   public let answers: [String]
 
   /// The question as a tuning is asked it.
@@ -43,6 +52,7 @@ public struct EvaluationQuestion: Sendable, Equatable {
 
   /// The score of an answer, 0 to 100.
   public func score(_ answer: String) -> Double {
+    if column == .refusals { return Refusal.matches(answer) == answers.isEmpty ? 100 : 0 }
     let scores = answers.map { accepted in
       column == .instructions
         ? AnswerScore.rougeL(answer, accepted) : AnswerScore.f1(answer, accepted)

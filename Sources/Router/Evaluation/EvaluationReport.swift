@@ -10,6 +10,20 @@ public struct EvaluationReport: Sendable, Encodable {
     public let mean: Bootstrap.Estimate
   }
 
+  /// What else one row does, 0 to 100; nil where it was not asked.
+  public struct Beside: Sendable, Encodable {
+    /// An arm, or a routed row.
+    public let name: String
+    /// F1 of the questions of *grounding* without their passages.
+    public let withoutContext: Bootstrap.Estimate?
+    /// How much these answers differ from those with the passages: 100 less their F1.
+    public let change: Bootstrap.Estimate?
+    /// How often it says so where the passage does not hold the answer.
+    public let refusals: Bootstrap.Estimate?
+    /// How often it says so where the passage does.
+    public let falseRefusals: Bootstrap.Estimate?
+  }
+
   /// How much better one row is than another, question by question.
   public struct Claim: Sendable, Encodable {
     /// The row that should do better.
@@ -28,6 +42,8 @@ public struct EvaluationReport: Sendable, Encodable {
   public let questions: [String: Int]
   /// The arms in their order, then the routed ones.
   public let rows: [Row]
+  /// What else the rows do.
+  public let besides: [Beside]
   /// What the paper says should hold.
   public let claims: [Claim]
 
@@ -46,6 +62,7 @@ public struct EvaluationReport: Sendable, Encodable {
         },
         mean: Bootstrap.mean(split.map(\.values)))
     }
+    besides = scores.map { Self.beside($0.0, evaluation, $0.1) }
     claims = Self.wanted.compactMap { better, than, columns, label in
       guard let first = byName[better], let second = byName[than] else { return nil }
       let split = Self.split(questions, zip(first, second).map { $0 - $1 })
@@ -64,7 +81,7 @@ public struct EvaluationReport: Sendable, Encodable {
     for column in [EvaluationColumn.closedBook, .instructions] {
       claims.append((Evaluation.free, Evaluation.grounded, [column], column.rawValue))
     }
-    let all = EvaluationColumn.allCases
+    let all = EvaluationColumn.counted
     for other in ["mixed", Evaluation.grounded, Evaluation.free, "base"] {
       claims.append((Evaluation.routed, other, all, "mean"))
     }
@@ -72,11 +89,29 @@ public struct EvaluationReport: Sendable, Encodable {
     return claims
   }()
 
+  private static func beside(_ name: String, _ evaluation: Evaluation, _ scores: [Double]) -> Beside {
+    func mean(_ values: [(cluster: String, value: Double)]) -> Bootstrap.Estimate? {
+      values.isEmpty ? nil : Bootstrap.mean([values])
+    }
+    let questions = evaluation.questions
+    let twice = questions.compactMap { question in
+      question.column == .grounding
+        ? evaluation.answersWithAndWithout(name, question).map { (question, $0.0, $0.1) } : nil
+    }
+    let refused = zip(questions, scores).filter { $0.0.column == .refusals }
+    return Beside(
+      name: name,
+      withoutContext: mean(twice.map { question, _, without in (question.cluster, question.score(without)) }),
+      change: mean(twice.map { ($0.0.cluster, 100 - 100 * AnswerScore.f1($0.1, $0.2)) }),
+      refusals: mean(refused.filter { $0.0.answers.isEmpty }.map { ($0.0.cluster, $0.1) }),
+      falseRefusals: mean(refused.filter { !$0.0.answers.isEmpty }.map { ($0.0.cluster, 100 - $0.1) }))
+  }
+
   private static func split(
     _ questions: [EvaluationQuestion], _ values: [Double]
   ) -> [(column: EvaluationColumn, values: [(cluster: String, value: Double)])] {
     var parts: [(column: EvaluationColumn, values: [(cluster: String, value: Double)])] = []
-    for column in EvaluationColumn.allCases {
+    for column in EvaluationColumn.counted {
       var own: [(cluster: String, value: Double)] = []
       for (question, value) in zip(questions, values) where question.column == column {
         own.append((question.cluster, value))
@@ -87,7 +122,7 @@ public struct EvaluationReport: Sendable, Encodable {
   }
 
   private var columnNames: [String] {
-    EvaluationColumn.allCases.map(\.rawValue).filter { questions[$0] != nil }
+    EvaluationColumn.counted.map(\.rawValue).filter { questions[$0] != nil }
   }
 
   // MARK: Markdown
@@ -103,6 +138,11 @@ public struct EvaluationReport: Sendable, Encodable {
       lines.append("| \(row.name) | " + cells.joined(separator: " | ") + " |")
     }
     lines.append("| questions | " + columns.map { "\(questions[$0] ?? 0)" }.joined(separator: " | ") + " | |")
+    lines += ["", "| row | " + Self.besideNames.joined(separator: " | ") + " |", "|---|---|---|---|---|"]
+    for beside in besides where !Self.values(beside).allSatisfy({ $0 == nil }) {
+      let cells = Self.values(beside).map { $0.map(Self.short) ?? "" }
+      lines.append("| \(beside.name) | " + cells.joined(separator: " | ") + " |")
+    }
     lines += ["", "| | column | difference | |", "|---|---|---|---|"]
     for claim in claims {
       lines.append(
@@ -110,6 +150,15 @@ public struct EvaluationReport: Sendable, Encodable {
           + (claim.holds ? "above zero" : "") + " |")
     }
     return lines.joined(separator: "\n") + "\n"
+  }
+
+  private static let besideNames = [
+    "grounding without its passages", "change of these answers", "refusals where the passage does not answer",
+    "and where it does",
+  ]
+
+  private static func values(_ beside: Beside) -> [Bootstrap.Estimate?] {
+    [beside.withoutContext, beside.change, beside.refusals, beside.falseRefusals]
   }
 
   private static func short(_ estimate: Bootstrap.Estimate) -> String {
@@ -138,11 +187,15 @@ public struct EvaluationReport: Sendable, Encodable {
     .bar { position: relative; height: 1em; background: #eee; }
     .bar i { position: absolute; top: 0; bottom: 0; left: 0; background: #7a9cc6; }
     .bar b { position: absolute; top: 45%; height: 10%; background: #222; }
+    .wide { overflow-x: auto; } th { text-align: left; font-weight: normal; vertical-align: top; color: #666; }
     .routed .bar i { background: #2b6cb0; } td { padding: .2em .6em .2em 0; } span { text-align: right; }
     </style></head><body>
     <h1>\(Self.escaped(title))</h1>
     <p>Scores of 0 to 100; the thin line is the 95 % interval, articles drawn again.</p>
     \((columnNames.map { name in plot(name) { $0.columns[name] } } + [plot("mean of all") { $0.mean }]).joined())
+    <h2>Beside them</h2>
+    <div class="wide"><table><tr><th></th>\(Self.besideNames.map { "<th>\($0)</th>" }.joined())</tr>
+    \(besides.map(Self.line).joined(separator: "\n"))</table></div>
     <h2>Differences, question by question</h2>
     <table>\(claims.map(Self.line).joined(separator: "\n"))</table>
     </body></html>
@@ -161,6 +214,11 @@ public struct EvaluationReport: Sendable, Encodable {
         + "<b style=\"left:\(low)%;width:\(width)%\"></b></div><span>\(Self.tenths(value.mean))</span></div>"
     }
     return "<h2>\(Self.escaped(name))\(count)</h2>\n" + bars.joined(separator: "\n") + "\n"
+  }
+
+  private static func line(_ beside: Beside) -> String {
+    let cells = values(beside).map { "<td>\($0.map(short) ?? "")</td>" }.joined()
+    return "<tr><td>\(escaped(beside.name))</td>\(cells)</tr>"
   }
 
   private static func line(_ claim: Claim) -> String {

@@ -17,8 +17,8 @@ public struct EvaluationSet: Sendable {
   /// Column by column.
   public let questions: [EvaluationQuestion]
 
-  /// Reads `squad.dev.jsonl`, `popqa.dev.jsonl`, `conflictnq.dev.jsonl`, `webquestions.dev.jsonl` and
-  /// `dolly.dev.jsonl` of a folder, and draws questions from them.
+  /// Reads `squad.dev.jsonl`, `popqa.dev.jsonl`, `conflictnq.dev.jsonl`, `webquestions.dev.jsonl`,
+  /// `dolly.dev.jsonl` and, if there is one, `clapnq.dev.jsonl` of a folder, and draws questions from them.
   ///
   /// - Parameters:
   ///   - folder: where the files lie.
@@ -28,7 +28,7 @@ public struct EvaluationSet: Sendable {
   /// - Complexity: O(count · rows) for the distractors.
   public init(folder: String, half: Half, count: Int) throws(EvaluationError) {
     func rows(_ name: String) throws(EvaluationError) -> [Row] {
-      try Row.read("\(folder)/\(name).dev.jsonl").filter { $0.half == half }.sorted { $0.order < $1.order }
+      try Row.read(Row.path(folder, name)).filter { $0.half == half }.sorted { $0.order < $1.order }
     }
     let squad = try rows("squad"), popqa = try rows("popqa"), conflict = try rows("conflictnq")
     let web = try rows("webquestions")
@@ -44,6 +44,10 @@ public struct EvaluationSet: Sendable {
     questions += swaps.prefix(count - fakes.count)
     questions += (popqa.prefix(first) + web.prefix(second)).map { $0.question(.closedBook, []) }
     questions += dolly.prefix(count).map { $0.question(.instructions, []) }
+    if FileManager.default.fileExists(atPath: Row.path(folder, "clapnq")) {
+      let clapnq = try rows("clapnq").filter { $0.context?.isEmpty == false }
+      questions += clapnq.prefix(count).map { $0.question(.refusals, [$0.context ?? ""]) }
+    }
     self.questions = questions
   }
 
@@ -92,6 +96,7 @@ private struct Row: Decodable {
   private let given: String?
   private let fakeContext: String?
   private let fakeAnswer: String?
+  private let isAnswerable: Bool
   /// Of the passage, so that distractors are found in one pass.
   let stems: Set<String>
 
@@ -99,6 +104,7 @@ private struct Row: Decodable {
     case id, title, instruction, context, response, answers
     case fakeContext = "fake_context"
     case fakeAnswer = "fake_answer"
+    case isAnswerable = "answerable"
   }
 
   init(from decoder: any Swift.Decoder) throws {
@@ -111,6 +117,7 @@ private struct Row: Decodable {
     answers = try values.decodeIfPresent([String].self, forKey: .answers)
     fakeContext = try values.decodeIfPresent(String.self, forKey: .fakeContext)
     fakeAnswer = try? values.decodeIfPresent(String.self, forKey: .fakeAnswer)
+    isAnswerable = try values.decodeIfPresent(Bool.self, forKey: .isAnswerable) ?? true
     stems = Set(Wording(context ?? "").words.map(\.stem))
   }
 
@@ -136,7 +143,7 @@ private struct Row: Decodable {
   func question(_ column: EvaluationColumn, _ passages: [String]) -> EvaluationQuestion {
     EvaluationQuestion(
       id: id, column: column, cluster: cluster, question: instruction, passages: passages,
-      answers: answers.flatMap { $0.isEmpty ? nil : $0 } ?? [response])
+      answers: isAnswerable ? answers.flatMap { $0.isEmpty ? nil : $0 } ?? [response] : [])
   }
 
   func fake() -> EvaluationQuestion? {
@@ -145,6 +152,8 @@ private struct Row: Decodable {
       id: id, column: .conflict, cluster: cluster, question: instruction, passages: [fakeContext],
       answers: [fakeAnswer])
   }
+
+  static func path(_ folder: String, _ name: String) -> String { "\(folder)/\(name).dev.jsonl" }
 
   static func read(_ path: String) throws(EvaluationError) -> [Row] {
     guard let data = FileManager.default.contents(atPath: path) else { throw .missing(path: path) }
