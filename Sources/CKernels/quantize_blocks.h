@@ -215,10 +215,10 @@ INLINE affine search_half_affine(const float *x, const float *w, levels l, float
     return (affine){half_scale(shifted, w, 32, found.scale, l), minimum, 0};
 }
 
+// Of Q4_0 and Q5_0: looking closer would find 0.1 % less error in more than twice the time.
 static void search_q4_0(const float *x, const float *weights, size_t n, void *blocks) {
     FOR_BLOCKS(duet_block_q4_0, 32) {
         levels l = {-8, 7, false};
-        // Looking closer would find 0.1 % less error in more than twice the time.
         float scale = half_rounded(search_scale(x, weights_or_ones(weights), 32, l, 0.15f, 0));
         uint8_t q[32];
         levels_of(x, 32, scale, 0, l, 8, q);
@@ -230,7 +230,7 @@ static void search_q4_0(const float *x, const float *weights, size_t n, void *bl
 static void search_q5_0(const float *x, const float *weights, size_t n, void *blocks) {
     FOR_BLOCKS(duet_block_q5_0, 32) {
         levels l = {-16, 15, false};
-        float scale = search_half(x, weights_or_ones(weights), l, 0.08f);
+        float scale = half_rounded(search_scale(x, weights_or_ones(weights), 32, l, 0.08f, 0));
         uint8_t q[32];
         levels_of(x, 32, scale, 0, l, 16, q);
         block->d = half_bits(scale);

@@ -178,10 +178,10 @@ extension QuantizationPlan {
     return results
   }
 
-  /// A Q4_0 that stands in for Q3_K is searched like the type that was asked for: it is the coarsest of a
-  /// mix, and the others' rounding adds to its own. Other stand-ins are near enough as they are.
+  /// What stands in for a K type is searched like the type that was asked for; at eight bits there is nothing
+  /// to find.
   private func searches(_ tensor: TensorAssignment, _ options: QuantizationOptions) -> Bool {
-    options.searches || options.importance != nil || tensor.fallenBackFrom == .q3_K
+    options.searches || options.importance != nil || tensor.fallenBackFrom != nil && tensor.type != .q8_0
   }
 
   private func write(

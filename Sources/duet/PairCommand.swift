@@ -40,6 +40,14 @@ struct PairCommand: ParsableCommand {
     var router: String?
     @Option(help: "What the pair is called (default: the manifest's name).")
     var name: String?
+    @Option(
+      help: ArgumentHelp(
+        "The licence of the tunings and the router, such as CC-BY-SA-4.0.", valueName: "name"))
+    var licence: String?
+    @Option(
+      help: ArgumentHelp(
+        "The eval.json of an evaluation whose routed row the manifest is to give.", valueName: "file"))
+    var scores: String?
     @Option(name: [.customShort("o"), .long], help: ArgumentHelp("The manifest.", valueName: "file"))
     var output: String
     @Flag(help: "Replace a manifest that is there.")
@@ -52,17 +60,39 @@ struct PairCommand: ParsableCommand {
       guard try Self.isAdapter(free) == isAdapter else {
         throw ValidationError("--grounded and --free must both be adapters, or both be models")
       }
-      let manifest = PairManifest(
+      var manifest = PairManifest(
         name: name ?? Self.name(output), form: isAdapter ? .adapters : .models,
         base: try PairFiles.part(basePath, beside: output, isModel: true),
-        grounded: try PairFiles.part(grounded, beside: output),
-        free: try PairFiles.part(free, beside: output),
-        router: try router.map { try PairFiles.part($0, beside: output) })
+        grounded: try part(grounded, output), free: try part(free, output),
+        router: try router.map { try part($0, output) })
+      manifest.scores = try scores.map(Self.routedScores)
       let files = PairFiles(path: output, manifest: manifest)
       _ = try files.open(EngineOptions())
       let file = try OutputFile(path: output, replaces: force)
       try file.write(manifest.encoded())
       try file.finish()
+    }
+
+    private func part(_ path: String, _ output: String) throws -> PairManifest.Part {
+      var part = try PairFiles.part(path, beside: output)
+      part.licence = licence
+      return part
+    }
+
+    /// The points of the routed row of an evaluation, by column.
+    private static func routedScores(_ path: String) throws -> [String: Double] {
+      struct Estimate: Decodable { let mean: Double }
+      struct Row: Decodable {
+        let name: String
+        let columns: [String: Estimate]
+      }
+      struct Report: Decodable { let rows: [Row] }
+      let path = Folders.expanded(path)
+      guard let data = FileManager.default.contents(atPath: path),
+        let report = try? JSONDecoder().decode(Report.self, from: data),
+        let row = report.rows.first(where: { $0.name == "routed" })
+      else { throw CommandError.cannotRead(path: path, problem: "it is no eval.json with a routed row") }
+      return row.columns.mapValues { ($0.mean * 10).rounded() / 10 }
     }
 
     private static func isAdapter(_ path: String) throws -> Bool {

@@ -82,12 +82,15 @@ struct PairFiles {
   {
     let path = URL(fileURLWithPath: Folders.expanded(path)).standardizedFileURL.path
     let digest = try SHA256.text(ofFile: path)
-    let licence = isModel ? try? GGUFFile(path: path).metadata.string("general.license") : nil
+    let packaged = PackagedModel.all.first { $0.sha256 == digest }
+    let licence =
+      packaged?.licence ?? (isModel ? try? GGUFFile(path: path).metadata.string("general.license") : nil)
     let folder = URL(fileURLWithPath: manifest).standardizedFileURL.deletingLastPathComponent().path + "/"
     let models = URL(fileURLWithPath: Folders.models).standardizedFileURL.path + "/"
     for prefix in isModel ? [models, folder] : [folder] where path.hasPrefix(prefix) {
-      return PairManifest.Part(file: String(path.dropFirst(prefix.count)), sha256: digest, licence: licence)
+      return PairManifest.Part(
+        file: String(path.dropFirst(prefix.count)), sha256: digest, licence: licence, package: packaged?.name)
     }
-    return PairManifest.Part(file: path, sha256: digest, licence: licence)
+    return PairManifest.Part(file: path, sha256: digest, licence: licence, package: packaged?.name)
   }
 }

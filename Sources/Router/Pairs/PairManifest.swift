@@ -17,7 +17,7 @@ public struct PairManifest: Sendable, Equatable, Codable {
     public var sha256: String
     /// The licence of the weights, by its SPDX name where it has one.
     public var licence: String?
-    /// The package of a registry that holds it.
+    /// The name under which it can be fetched.
     public var package: String?
 
     /// A part by its file and digest.
