@@ -209,7 +209,7 @@ INLINE float search_half(const float *x, const float *w, levels l, float spread)
 }
 
 INLINE affine search_half_affine(const float *x, const float *w, levels l, float spread) {
-    affine found = search_affine(x, w, 32, l, spread, true);
+    affine found = search_affine(x, w, 32, l, spread, true, true);
     float minimum = half_rounded(found.minimum), shifted[32];
     for (int i = 0; i < 32; i++) shifted[i] = x[i] - minimum;
     return (affine){half_scale(shifted, w, 32, found.scale, l), minimum, 0};
@@ -265,10 +265,11 @@ static void search_q4_1(const float *x, const float *weights, size_t n, void *bl
 static void search_q5_1(const float *x, const float *weights, size_t n, void *blocks) {
     FOR_BLOCKS(duet_block_q5_1, 32) {
         levels l = {0, 31, false};
-        affine found = search_half_affine(x, weights_or_ones(weights), l, 0.06f);
+        affine found = search_affine(x, weights_or_ones(weights), 32, l, 0.06f, true, false);
+        float scale = half_rounded(found.scale), minimum = half_rounded(found.minimum);
         uint8_t q[32];
-        levels_of(x, 32, found.scale, found.minimum, l, 0, q);
-        block->d = half_bits(found.scale), block->m = half_bits(found.minimum);
+        levels_of(x, 32, scale, minimum, l, 0, q);
+        block->d = half_bits(scale), block->m = half_bits(minimum);
         pack_nibbles(q, block->qs);
         pack_fifth_bits(q, block->qh);
     }
@@ -358,7 +359,7 @@ INLINE void unshrink(const float *x, const float *weights, family f, shared *s, 
 INLINE void find_affine(const float *x, const float *w, family f, float spread, int starts, shared *best) {
     affine wanted[16];
     for (int j = 0; j < f.count; j++)
-        wanted[j] = search_affine(x + j * f.size, w + j * f.size, f.size, f.values, spread, false);
+        wanted[j] = search_affine(x + j * f.size, w + j * f.size, f.size, f.values, spread, false, true);
     search_shared_affine(x, w, f, wanted, starts, best);
 }
 

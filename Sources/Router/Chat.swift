@@ -262,7 +262,7 @@ public final class Chat: Sendable {
     let best = found.items.map(\.passage.score).max() ?? 0
     for item in found.items where item.passage.score >= Self.worthwhile * best {
       if let known = shown.first(where: { $0.location == item.source && $0.text == item.passage.text }) {
-        context.append(known)
+        context.append(Source(number: known.number, item.passage))
       } else {
         new.append(Source(number: last + new.count + 1, item.passage))
         context.append(new[new.count - 1])
@@ -290,7 +290,10 @@ public final class Chat: Sendable {
         text: question, context: [],
         decision: Router.Decision(route: .base, score: nil, reason: "no documents were given"))
     }
-    let turn = Router.Turn(question, passages: context.map(\.text), previous: previous)
+    var turn = Router.Turn(question, passages: context.map(\.text), previous: previous)
+    if let encoder = documents?.encoderName, encoder == router?.model.meaning?.encoder {
+      turn.similarities = context.map(\.similarity)
+    }
     var decision = Router.decide(turn, policy, with: router)
     if found != nil, context.isEmpty, decision.route == .free, policy != .free {
       decision = Router.Decision(

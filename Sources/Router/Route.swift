@@ -21,12 +21,15 @@ public struct Source: Sendable, Equatable {
   public let title: String
   /// As in the document.
   public let text: String
+  /// The cosine of its meaning and the question's; nil where no encoder has compared them.
+  let similarity: Double?
   private var path = ""
   private var lines = 0..<0
 
   /// A source by its parts.
-  package init(number: Int, location: String, title: String, text: String) {
+  package init(number: Int, location: String, title: String, text: String, similarity: Double? = nil) {
     self.number = number
+    self.similarity = similarity
     self.location = location
     self.title = title
     self.text = text
@@ -35,6 +38,7 @@ public struct Source: Sendable, Equatable {
   /// The source of a passage.
   init(number: Int, _ passage: Passage) {
     self.number = number
+    similarity = passage.similarity
     location = passage.source
     title = passage.title
     text = passage.text
@@ -49,7 +53,8 @@ public struct Source: Sendable, Equatable {
     let count = text.split(separator: "\n", omittingEmptySubsequences: false).count
     guard count == lines.count else { return self }
     let line = lines.lowerBound + support.line(text)
-    return Source(number: number, location: "\(path):\(line)", title: title, text: text)
+    return Source(
+      number: number, location: "\(path):\(line)", title: title, text: text, similarity: similarity)
   }
 }
 

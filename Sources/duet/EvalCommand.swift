@@ -41,6 +41,7 @@ struct EvalCommand: AsyncParsableCommand {
   var questions = 300
   @Option(help: "The half of each file that is asked: choosing or reporting.")
   var half = EvaluationSet.Half.reporting
+  @OptionGroup var encoder: EncoderOption
   @OptionGroup var engine: EngineFlags
 
   func validate() throws {
@@ -60,7 +61,7 @@ struct EvalCommand: AsyncParsableCommand {
     guard let manifest = pair ?? DefaultPair.path else {
       throw ValidationError("no pair comes with this program; give one with --pair")
     }
-    let pair = try PairFiles(manifest).open(engine.options)
+    let pair = try PairFiles(manifest).open(engine.options, encoder: try encoder.open())
     let folder = Folders.expanded(out)
     try Folders.makePrivate(folder)
     let log = AnswerLog(path: folder + "/answers-\(half.rawValue).jsonl")

@@ -27,6 +27,19 @@ struct ModelOption: ParsableArguments {
   }
 }
 
+/// Which sentence encoder tells the router what is alike in meaning.
+struct EncoderOption: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "A sentence encoder, such as \(ModelFiles.encoderName), whose cosines the router uses too.",
+      valueName: "path|name"))
+  var encoder: String?
+
+  func open() throws -> SentenceEncoder? {
+    try encoder.map { try SentenceEncoder(path: try ModelFiles.path($0), kernels: Folders.kernels) }
+  }
+}
+
 /// Which adapter tunes the model.
 struct AdapterOption: ParsableArguments {
   @Option(

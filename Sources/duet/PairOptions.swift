@@ -1,4 +1,5 @@
 import ArgumentParser
+import DuetDocuments
 import DuetDownload
 import DuetRouter
 import DuetRuntime
@@ -61,8 +62,9 @@ struct PairFiles {
     manifest = try PairManifest(path: path)
   }
 
-  func open(_ options: EngineOptions) throws -> Pair {
-    try Pair(manifest, path: path, options: options, kernels: Folders.kernels, locate: locate)
+  func open(_ options: EngineOptions, encoder: (any TextEncoder)? = nil) throws -> Pair {
+    try Pair(
+      manifest, path: path, options: options, kernels: Folders.kernels, encoder: encoder, locate: locate)
   }
 
   /// Beside the manifest, or among the user's models.

@@ -1,8 +1,10 @@
 import ArgumentParser
+import DuetDocuments
 import DuetRouter
 import DuetRuntime
 import DuetTerminal
 import DuetTrainer
+import Synchronization
 
 extension PairCommand {
   /// `duet pair train-router`: fits a router's weights to turns.
@@ -24,6 +26,7 @@ extension PairCommand {
     var evaluate: String?
     @Option(name: [.customShort("o"), .long], help: ArgumentHelp("The router's weights.", valueName: "file"))
     var output: String
+    @OptionGroup var encoder: EncoderOption
     @Flag(help: "Print one JSON object.")
     var json = false
     @OptionGroup var model: ModelOption
@@ -32,12 +35,24 @@ extension PairCommand {
       let tokenizer = try model.open().tokenizer
       let path = Folders.expanded(turns)
       let examples = try LabelledTurn.read(path: path)
-      let router = try Router(fittedTo: examples, tokenizer: tokenizer, path: path)
-      try router.model.write(to: Folders.expanded(output), name: "router")
-      guard let evaluate else { return }
-      let result = RouteEvaluation(try LabelledTurn.read(path: Folders.expanded(evaluate)), router: router)
-      if json { return try printJSON(Record(result)) }
-      try show(result)
+      let others = try evaluate.map { try LabelledTurn.read(path: Folders.expanded($0)) }
+      let encoder = try encoder.open().map { RememberingEncoder($0) }
+      encoder?.remember(texts: (examples + (others ?? [])).flatMap { Router.texts($0.turn) })
+      let model = try RouteModel(fittedTo: examples, tokenizer: tokenizer, encoder: encoder, path: path)
+      try model.write(to: Folders.expanded(output), name: "router")
+      guard let others else { return }
+      let byWords = RouteEvaluation(others, router: Router(model, tokenizer: tokenizer))
+      let byMeaning = encoder.map {
+        RouteEvaluation(others, router: Router(model, tokenizer: tokenizer, encoder: $0))
+      }
+      if json {
+        return try printJSON(Records(words: Record(byWords), meaning: Nullable(byMeaning.map(Record.init))))
+      }
+      try show(byWords)
+      if let byMeaning, let encoder {
+        try say("\nwith \(printable(encoder.name)):\n")
+        try show(byMeaning)
+      }
     }
 
     private func show(_ result: RouteEvaluation) throws {
@@ -53,6 +68,11 @@ extension PairCommand {
     }
 
     private func percent(_ share: Double) -> String { Figures.fixed(100 * share, 1) + " %" }
+
+    private struct Records: Encodable {
+      let words: Record
+      let meaning: Nullable<Record>
+    }
 
     private struct Record: Encodable {
       struct Group: Encodable {
@@ -75,16 +95,19 @@ extension PairCommand {
   }
 }
 
-extension Router {
-  /// Fits a router to the candidates of turns.
+extension RouteModel {
+  /// Fits a model to the candidates of turns, and with an encoder a second one that knows its cosines.
   ///
   /// - Throws: `LabelledTurnError.noExamples` unless there are some of either kind.
-  init(fittedTo turns: [LabelledTurn], tokenizer: Tokenizer, path: String) throws(LabelledTurnError) {
-    let measure = Signals(tokenizer: tokenizer)
-    var features: [[Float]] = [], labels: [Bool] = []
+  init(
+    fittedTo turns: [LabelledTurn], tokenizer: Tokenizer, encoder: (any TextEncoder)?, path: String
+  ) throws(LabelledTurnError) {
+    let measure = Router.Signals(tokenizer: tokenizer, encoder: encoder)
+    var features: [[Float]] = [], similarities: [Float] = [], labels: [Bool] = []
     for turn in turns {
-      for signals in measure.all(turn.turn) {
+      for (signals, similarity) in measure.all(turn.turn) {
         features.append(signals.values)
+        similarities.append(Float(similarity ?? 0))
         labels.append(turn.helps)
       }
     }
@@ -93,6 +116,45 @@ extension Router {
       throw .noExamples(path: path)
     }
     let fit = LogisticRegression(features: features, labels: labels)
-    self.init(RouteModel(weights: fit.weights.map(Float.init), bias: Float(fit.bias)), tokenizer: tokenizer)
+    let meaning = encoder.map { encoder in
+      let fit = LogisticRegression(features: zip(features, similarities).map { $0 + [$1] }, labels: labels)
+      return Meaning(encoder: encoder.name, weights: fit.weights.map(Float.init), bias: Float(fit.bias))
+    }
+    self.init(weights: fit.weights.map(Float.init), bias: Float(fit.bias), meaning: meaning)
+  }
+}
+
+/// An encoder that encodes each text once.
+private final class RememberingEncoder: TextEncoder {
+  private let encoder: any TextEncoder
+  private let known = Mutex<[String: [Float]]>([:])
+
+  init(_ encoder: any TextEncoder) { self.encoder = encoder }
+
+  var name: String { encoder.name }
+  var dimensions: Int { encoder.dimensions }
+
+  /// Texts that are encoded together, of like length.
+  private static let batch = 64
+
+  /// Encodes texts beforehand, with a progress bar.
+  func remember(texts: [String]) {
+    let open = Set(texts).sorted { ($0.utf8.count, $0) < ($1.utf8.count, $1) }
+    let bar = Progress("encoding", unit: "texts")
+    for start in stride(from: 0, to: open.count, by: Self.batch) {
+      let batch = Array(open[start..<min(open.count, start + Self.batch)])
+      let vectors = encoder.vectors(of: batch)
+      known.withLock { known in
+        for (text, vector) in zip(batch, vectors) { known[text] = vector }
+      }
+      bar.update(start + batch.count, of: open.count)
+    }
+    bar.clear()
+  }
+
+  func vectors(of texts: [String]) -> [[Float]] {
+    texts.map { text in
+      known.withLock { $0[text] } ?? encoder.vectors(of: [text]).first ?? []
+    }
   }
 }

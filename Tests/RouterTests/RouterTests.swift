@@ -1,3 +1,4 @@
+import DuetDocuments
 import DuetRouter
 import DuetRuntime
 import Foundation
@@ -59,6 +60,45 @@ struct RouterTests {
     #expect(decision.score.map(\.isFinite) != false)
   }
 
+  // MARK: Meaning
+
+  /// Texts that name an animal are one in meaning, all others another.
+  private struct Animals: TextEncoder {
+    var name = "animals"
+    let dimensions = 2
+    func vectors(of texts: [String]) -> [[Float]] {
+      texts.map { $0.contains("cat") || $0.contains("feline") ? [1, 0] : [0, 1] }
+    }
+  }
+
+  private static func meaningModel() -> RouteModel {
+    let none = [Float](repeating: 0, count: RouteSignals.names.count)
+    return RouteModel(
+      weights: none, bias: -1, meaning: RouteModel.Meaning(encoder: "animals", weights: none + [10], bias: -5))
+  }
+
+  private func route(_ turn: Router.Turn, _ encoder: (any TextEncoder)?) -> Router.Decision {
+    let router = Router(Self.meaningModel(), tokens: { $0.utf8.map { Int32($0) } }, encoder: encoder)
+    return Router.decide(turn, .auto, with: router)
+  }
+
+  @Test("takes texts for helpful that an encoder finds close, if it is the one that the model knows")
+  func meaning() {
+    let close = Router.Turn("Where does the cat sleep?", passages: ["Felines, such as the feline of this house, rest."])
+    let far = Router.Turn("Where does the cat sleep?", passages: ["The lease ends in May."])
+    #expect(route(close, Animals()).route == .grounded && route(far, Animals()).route == .free)
+    #expect(route(close, nil).route == .free && route(close, Animals(name: "others")).route == .free)
+  }
+
+  @Test("believes what retrieval has compared, and encodes nothing then")
+  func similarities() {
+    var turn = Router.Turn("Where does the cat sleep?", passages: ["The lease ends in May."])
+    turn.similarities = [0.9]
+    #expect(route(turn, nil).route == .grounded && route(turn, Animals()).route == .grounded)
+    turn.similarities = [nil]
+    #expect(route(turn, nil).route == .free && route(turn, Animals()).route == .free)
+  }
+
   // MARK: Files
 
   private static func temporary() -> String {
@@ -73,13 +113,16 @@ struct RouterTests {
     let model = RouteModel(weights: weights, bias: 0.25)
     try model.write(to: path, name: "test")
     #expect(try RouteModel(path: path) == model)
+    let other = Self.meaningModel()
+    try other.write(to: path, name: "test")
+    #expect(try RouteModel(path: path) == other)
   }
 
   @Test("refuses files that hold no router, or that are cut short")
   func badFiles() throws {
     let path = Self.temporary()
     defer { try? FileManager.default.removeItem(atPath: path) }
-    try RouteModel(weights: RouteSignals.names.map { _ in 1 }, bias: 0).write(to: path, name: "test")
+    try Self.meaningModel().write(to: path, name: "test")
     let whole = try Data(contentsOf: URL(filePath: path))
     // The last tensor may be followed by up to 31 bytes that nothing reads.
     for length in stride(from: 0, to: whole.count - 32, by: 7) {
@@ -93,7 +136,7 @@ struct RouterTests {
       try Data(bytes).write(to: URL(filePath: path))
       // Whatever opens gives finite scores.
       guard let model = try? RouteModel(path: path) else { continue }
-      let isFinite = model.weights.allSatisfy { $0.isFinite }
+      let isFinite = (model.weights + (model.meaning?.weights ?? [])).allSatisfy { $0.isFinite }
       #expect(isFinite)
     }
   }

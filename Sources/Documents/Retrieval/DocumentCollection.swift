@@ -26,13 +26,24 @@ public struct DocumentCollection: Sendable {
     }
   }
 
+  /// The name of the encoder that ranks passages by meaning; nil where words alone do.
+  public var encoderName: String? { encoder?.name }
+
   /// All passages, by file and then in the order of the text.
-  public func allPassages() throws(LibraryError) -> [Passage] {
-    try library.read { db in
-      try Row.fetchAll(
+  ///
+  /// - Parameter question: with an encoder, what their meaning is compared with.
+  public func allPassages(comparedWith question: String? = nil) throws(LibraryError) -> [Passage] {
+    let vector = question.flatMap { encoder?.vectors(of: [$0]).first }
+    return try library.read { db in
+      var passages = try Row.fetchAll(
         db, sql: Passage.selection + " WHERE files.collection_id = ? ORDER BY files.path, chunks.ordinal",
         arguments: [id]
       ).map(Passage.init)
+      guard let vector, let encoder else { return passages }
+      let cosines = try cosines(
+        vector, encoder: encoder, passageCount: passages.count, candidates: passages.map(\.id), in: db)
+      for index in passages.indices { passages[index].similarity = cosines[passages[index].id] }
+      return passages
     }
   }
 
@@ -95,6 +106,7 @@ public struct DocumentCollection: Sendable {
       var candidate = candidate
       let cosine = cosines[candidate.passage.id] ?? mean
       candidate.passage.score = candidate.passage.score / most + max(0, cosine)
+      candidate.passage.similarity = cosines[candidate.passage.id]
       return candidate
     }.sorted { $0.passage.score > $1.passage.score }
   }

@@ -44,7 +44,8 @@ public struct DocumentContext: Sendable {
     tokenCount: (String) -> Int
   ) throws(LibraryError) {
     if try collection.textBytes() / Self.maximumBytesPerToken <= max(0, budget),
-      let whole = Self.whole(try collection.allPassages(), budget: budget, tokenCount: tokenCount)
+      let whole = Self.whole(
+        try collection.allPassages(comparedWith: question), budget: budget, tokenCount: tokenCount)
     {
       self = whole
       return

@@ -18,6 +18,8 @@ public struct Passage: Identifiable, Equatable, Sendable {
   public let text: String
   /// How well it matches a query, higher is better; 0 without a query.
   public var score = 0.0
+  /// The cosine of its meaning and the query's; nil where no encoder has compared them.
+  public var similarity: Double?
   /// The words of the query that it holds, in the query's order.
   public var matchedTerms: [String] = []
 

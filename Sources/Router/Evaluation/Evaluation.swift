@@ -44,7 +44,8 @@ public struct Evaluation: Sendable {
   /// What is asked.
   public let questions: [EvaluationQuestion]
   private let arms: [Arm]
-  private let router: Router?
+  /// Where the router sends each question.
+  private let routes: [EvaluationQuestion.Key: Route]
   private var answers: [Key: Answer]
 
   /// The arm that turns with context that helps are routed to.
@@ -60,7 +61,9 @@ public struct Evaluation: Sendable {
   public init(_ questions: [EvaluationQuestion], arms: [Arm], router: Router?, known: [Answer] = []) {
     self.questions = questions
     self.arms = arms
-    self.router = router
+    routes = Dictionary(
+      questions.map { ($0.key, Router.decide($0.turn, .auto, with: router).route) }
+    ) { first, _ in first }
     answers = Dictionary(known.map { ($0.key, $0) }) { $1 }
   }
 
@@ -131,7 +134,7 @@ public struct Evaluation: Sendable {
   }
 
   private func route(_ question: EvaluationQuestion) -> Route {
-    Router.decide(question.turn, .auto, with: router).route
+    routes[question.key] ?? .free
   }
 
   // MARK: Results

@@ -39,6 +39,12 @@ public struct EvaluationQuestion: Sendable, Equatable {
   /// What is accepted as an answer; none where the passages do not hold one.
   public let answers: [String]
 
+  struct Key: Hashable {
+    let column: EvaluationColumn
+    let id: String
+  }
+  var key: Key { Key(column: column, id: id) }
+
   /// The question as a tuning is asked it.
   ///
   /// - Parameter withContext: whether its passages stand before it.

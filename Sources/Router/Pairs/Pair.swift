@@ -1,3 +1,4 @@
+import DuetDocuments
 import DuetRuntime
 
 /// A pair, opened: both tunings ready to answer, and what chooses between them.
@@ -37,11 +38,12 @@ public struct Pair: Sendable {
   ///   - path: of the manifest, for messages and relative paths.
   ///   - options: how the engines run.
   ///   - kernels: a tier by name; nil for the fastest.
+  ///   - encoder: tells the router how close questions and texts are in meaning; nil for words alone.
   ///   - locate: gives the path of a part's file.
   /// - Throws: `ModelError`, `AdapterError`, `RouteModelError` or `PairError`.
   public init(
     _ manifest: PairManifest, path: String, options: EngineOptions = EngineOptions(), kernels: String? = nil,
-    locate: (PairManifest.Part) throws -> String
+    encoder: (any TextEncoder)? = nil, locate: (PairManifest.Part) throws -> String
   ) throws {
     name = manifest.name
     let tokenizer: Tokenizer
@@ -66,6 +68,8 @@ public struct Pair: Sendable {
         throw PairError.differentTokenizers(path: path)
       }
     }
-    router = try manifest.router.map { Router(try RouteModel(path: try locate($0)), tokenizer: tokenizer) }
+    router = try manifest.router.map {
+      Router(try RouteModel(path: try locate($0)), tokenizer: tokenizer, encoder: encoder)
+    }
   }
 }

@@ -8,24 +8,55 @@ import DuetRuntime
   import Darwin
 #endif
 
-/// A logistic regression over `RouteSignals`: how likely a text helps with a question.
+/// A logistic regression over `RouteSignals`: how likely a text helps with a question. A second one also knows
+/// how close the two are in meaning, where a sentence encoder has said so.
 public struct RouteModel: Sendable, Equatable {
+  /// What weighs the signals and the cosine of an encoder's vectors.
+  public struct Meaning: Sendable, Equatable {
+    /// The encoder's name; cosines of another mean something else.
+    public let encoder: String
+    /// One per signal, in the order of `RouteSignals.names`, then that of the cosine.
+    public let weights: [Float]
+    /// Added to the weighted sum.
+    public let bias: Float
+
+    /// Weights for one encoder's cosines.
+    public init(encoder: String, weights: [Float], bias: Float) {
+      precondition(weights.count == RouteSignals.names.count + 1, "one weight per signal, and the cosine's")
+      self.encoder = encoder
+      self.weights = weights
+      self.bias = bias
+    }
+  }
+
   /// One per signal, in the order of `RouteSignals.names`.
   public let weights: [Float]
   /// Added to the weighted sum.
   public let bias: Float
+  /// What is used where the cosine is known; nil where nothing of the kind was learnt.
+  public let meaning: Meaning?
 
   /// A model of one weight per signal.
-  public init(weights: [Float], bias: Float) {
+  public init(weights: [Float], bias: Float, meaning: Meaning? = nil) {
     precondition(weights.count == RouteSignals.names.count, "one weight per signal")
     self.weights = weights
     self.bias = bias
+    self.meaning = meaning
   }
 
   /// The likelihood that the text helps, 0 to 1.
-  public func score(_ signals: RouteSignals) -> Double {
+  ///
+  /// - Parameters:
+  ///   - signals: of the question and the text.
+  ///   - similarity: the cosine of their vectors by the encoder that `meaning` names; nil where it is unknown.
+  public func score(_ signals: RouteSignals, similarity: Double? = nil) -> Double {
+    guard let similarity, let meaning else { return Self.logistic(signals.values, weights, bias) }
+    return Self.logistic(signals.values + [Float(similarity)], meaning.weights, meaning.bias)
+  }
+
+  private static func logistic(_ values: [Float], _ weights: [Float], _ bias: Float) -> Double {
     var sum = Double(bias)
-    for (weight, value) in zip(weights, signals.values) { sum += Double(weight) * Double(value) }
+    for (weight, value) in zip(weights, values) { sum += Double(weight) * Double(value) }
     return 1 / (1 + exp(-sum))
   }
 
@@ -34,6 +65,9 @@ public struct RouteModel: Sendable, Equatable {
   private static let architecture = "duet-router"
   private static let weightName = "router.weight"
   private static let biasName = "router.bias"
+  private static let meaningWeightName = "router.meaning.weight"
+  private static let meaningBiasName = "router.meaning.bias"
+  private static let encoderKey = "\(architecture).encoder"
   private static let signalsKey = "\(architecture).signals"
 
   /// Reads a router's GGUF file. Its weights are matched to the signals by name.
@@ -46,14 +80,19 @@ public struct RouteModel: Sendable, Equatable {
         throw RouteModelError.notARouter(path: path)
       }
       let names = try file.metadata.array(Self.signalsKey, of: [.string])?.strings() ?? []
-      let weight = try file.tensor(Self.weightName, shape: [names.count])
-      let bias = try file.tensor(Self.biasName, shape: [1])
-      let values = try Self.floats(weight, file), first = try Self.floats(bias, file)[0]
-      let byName = Dictionary(zip(names, values)) { first, _ in first }
-      guard byName.count == names.count, Set(names) == Set(RouteSignals.names) else {
+      let places = RouteSignals.names.compactMap { names.firstIndex(of: $0) }
+      guard places.count == RouteSignals.names.count, names.count == places.count else {
         throw RouteModelError.otherSignals(path: path, signals: names)
       }
-      self.init(weights: RouteSignals.names.compactMap { byName[$0] }, bias: first)
+      let values = try Self.floats(Self.weightName, names.count, file)
+      let bias = try Self.floats(Self.biasName, 1, file)[0]
+      let meaning = try file.metadata.string(Self.encoderKey).map { encoder in
+        let values = try Self.floats(Self.meaningWeightName, names.count + 1, file)
+        return Meaning(
+          encoder: encoder, weights: places.map { values[$0] } + values.suffix(1),
+          bias: try Self.floats(Self.meaningBiasName, 1, file)[0])
+      }
+      self.init(weights: places.map { values[$0] }, bias: bias, meaning: meaning)
     } catch let error as RouteModelError {
       throw error
     } catch let error as GGUFError {
@@ -63,13 +102,14 @@ public struct RouteModel: Sendable, Equatable {
     }
   }
 
-  private static func floats(_ tensor: TensorInfo, _ file: GGUFFile) throws(RouteModelError) -> [Float] {
-    guard tensor.type == .f32 else { throw .notARouter(path: file.path) }
+  private static func floats(_ name: String, _ count: Int, _ file: GGUFFile) throws -> [Float] {
+    let tensor = try file.tensor(name, shape: [count])
+    guard tensor.type == .f32 else { throw RouteModelError.notARouter(path: file.path) }
     let bytes = tensor.file.bytes(tensor.range)
     let values = stride(from: 0, to: bytes.count, by: 4).map { at in
       Float(bitPattern: (0..<4).reduce(UInt32(0)) { $0 | UInt32(bytes[at + $1]) << (8 * UInt32($1)) })
     }
-    guard values.allSatisfy(\.isFinite) else { throw .notARouter(path: file.path) }
+    guard values.allSatisfy(\.isFinite) else { throw RouteModelError.notARouter(path: file.path) }
     return values
   }
 
@@ -80,18 +120,18 @@ public struct RouteModel: Sendable, Equatable {
   ///   - name: what the metadata calls it.
   /// - Throws: `GGUFWriteError`.
   public func write(to path: String, name: String) throws(GGUFWriteError) {
+    var tensors = [(Self.weightName, weights), (Self.biasName, [bias])]
+    if let meaning {
+      tensors += [(Self.meaningWeightName, meaning.weights), (Self.meaningBiasName, [meaning.bias])]
+    }
     let writer = try GGUFWriter(
       path: path,
       metadata: [
         ("general.architecture", .string(Self.architecture)), ("general.name", .string(name)),
         (Self.signalsKey, .array(GGUFArray(strings: RouteSignals.names))),
-      ],
-      tensors: [
-        TensorPlan(name: Self.weightName, shape: [weights.count], type: .f32),
-        TensorPlan(name: Self.biasName, shape: [1], type: .f32),
-      ])
-    try writer.write(weights.span)
-    try writer.write([bias].span)
+      ] + (meaning.map { [(Self.encoderKey, .string($0.encoder))] } ?? []),
+      tensors: tensors.map { TensorPlan(name: $0.0, shape: [$0.1.count], type: .f32) })
+    for (_, values) in tensors { try writer.write(values.span) }
     try writer.finish()
   }
 }

@@ -1,3 +1,4 @@
+import DuetDocuments
 import DuetRuntime
 
 /// Chooses the tuning that answers a turn, by whether context that helps is there.
@@ -23,6 +24,9 @@ public struct Router: Sendable {
     public var message: String
     /// Texts that were found or given for it, the best first.
     public var passages: [String]
+    /// The cosine of the message with each passage, by the encoder that the router knows; nil, or missing,
+    /// where it is unknown.
+    public var similarities: [Double?] = []
     /// The question before, and the texts that it was answered from; empty where there are none.
     public var previous: (question: String, passages: [String])?
 
@@ -53,16 +57,20 @@ public struct Router: Sendable {
   /// - Parameters:
   ///   - model: what was learnt.
   ///   - tokenizer: of the pair's base, whose vocabulary tells rare words from common ones.
-  public init(_ model: RouteModel, tokenizer: Tokenizer) {
-    self.init(model, tokens: { tokenizer.encode($0) })
+  ///   - encoder: compares meanings, where it is the one that the model knows.
+  public init(_ model: RouteModel, tokenizer: Tokenizer, encoder: (any TextEncoder)? = nil) {
+    self.init(model, tokens: { tokenizer.encode($0) }, encoder: encoder)
   }
 
   /// - Parameters:
   ///   - model: what was learnt.
   ///   - tokens: encodes a text with a vocabulary that tells rare words from common ones.
-  package init(_ model: RouteModel, tokens: @escaping @Sendable (String) -> [Int32]) {
+  ///   - encoder: compares meanings, where it is the one that the model knows.
+  package init(
+    _ model: RouteModel, tokens: @escaping @Sendable (String) -> [Int32], encoder: (any TextEncoder)? = nil
+  ) {
     self.model = model
-    measure = Signals(tokens: tokens)
+    measure = Signals(tokens: tokens, encoder: encoder?.name == model.meaning?.encoder ? encoder : nil)
   }
 
   /// A score from which context is taken to help.
@@ -87,8 +95,10 @@ public struct Router: Sendable {
 
   /// Routes a turn by whether its context helps.
   private func decide(byHelp turn: Turn) -> Decision {
-    let candidates = Self.candidates(turn)
-    guard let (best, likelihood) = candidates.map({ ($0, score($0)) }).max(by: { $0.1 < $1.1 }) else {
+    let scored = measure.measured(turn).map {
+      ($0.candidate, model.score($0.signals, similarity: $0.similarity))
+    }
+    guard let (best, likelihood) = scored.max(by: { $0.1 < $1.1 }) else {
       return Decision(route: .free, score: nil, reason: "there is no context")
     }
     if likelihood >= Self.threshold {
@@ -109,26 +119,53 @@ public struct Router: Sendable {
     let question: String
     let text: String
     let origin: Origin
+    var similarity: Double?
   }
-
-  private func score(_ candidate: Candidate) -> Double { model.score(measure.of(candidate)) }
 
   /// Measures what a router decides by.
   public struct Signals: Sendable {
     private let rarity: WordRarity
+    private let encoder: (any TextEncoder)?
 
-    /// - Parameter tokenizer: whose vocabulary tells rare words from common ones.
-    public init(tokenizer: Tokenizer) { self.init(tokens: { tokenizer.encode($0) }) }
+    /// - Parameters:
+    ///   - tokenizer: whose vocabulary tells rare words from common ones.
+    ///   - encoder: compares meanings; nil where nothing does.
+    public init(tokenizer: Tokenizer, encoder: (any TextEncoder)? = nil) {
+      self.init(tokens: { tokenizer.encode($0) }, encoder: encoder)
+    }
 
-    init(tokens: @escaping @Sendable (String) -> [Int32]) { rarity = WordRarity(tokens: tokens) }
+    init(tokens: @escaping @Sendable (String) -> [Int32], encoder: (any TextEncoder)?) {
+      rarity = WordRarity(tokens: tokens)
+      self.encoder = encoder
+    }
 
-    /// Of every text that may help with a turn. O(message + passages).
-    public func all(_ turn: Turn) -> [RouteSignals] { Router.candidates(turn).map(of) }
+    /// Of every text that may help with a turn, with the cosine of its meaning and the question's where that
+    /// is known. O(message + passages).
+    public func all(_ turn: Turn) -> [(signals: RouteSignals, similarity: Double?)] {
+      measured(turn).map { ($0.signals, $0.similarity) }
+    }
 
-    func of(_ candidate: Candidate) -> RouteSignals {
-      RouteSignals(
-        question: Wording(candidate.question), text: Wording(candidate.text), rarity: rarity,
-        isPasted: candidate.origin == .pasted, isFollowUp: candidate.origin == .earlier)
+    func measured(_ turn: Turn) -> [(candidate: Candidate, signals: RouteSignals, similarity: Double?)] {
+      let candidates = Router.candidates(turn)
+      return zip(candidates, similarities(candidates)).map { candidate, similarity in
+        let signals = RouteSignals(
+          question: Wording(candidate.question), text: Wording(candidate.text), rarity: rarity,
+          isPasted: candidate.origin == .pasted, isFollowUp: candidate.origin == .earlier)
+        return (candidate, signals, similarity)
+      }
+    }
+
+    /// What retrieval has not compared is compared now.
+    private func similarities(_ candidates: [Candidate]) -> [Double?] {
+      let open = candidates.indices.filter { candidates[$0].similarity == nil }
+      var similarities = candidates.map(\.similarity)
+      guard let encoder, !open.isEmpty else { return similarities }
+      let questions = encoder.vectors(of: open.map { candidates[$0].question })
+      let texts = encoder.vectors(of: open.map { candidates[$0].text })
+      for (index, vectors) in zip(open, zip(questions, texts)) {
+        similarities[index] = zip(vectors.0, vectors.1).reduce(0) { $0 + Double($1.0) * Double($1.1) }
+      }
+      return similarities
     }
   }
 
@@ -139,13 +176,20 @@ public struct Router: Sendable {
     if let pasted = PastedContext(turn.message) {
       candidates.append(Candidate(question: pasted.question, text: pasted.text, origin: .pasted))
     }
-    candidates += turn.passages.map { Candidate(question: turn.message, text: $0, origin: .passage) }
+    for (index, text) in turn.passages.enumerated() {
+      let similarity = turn.similarities.indices.contains(index) ? turn.similarities[index] : nil
+      candidates.append(
+        Candidate(question: turn.message, text: text, origin: .passage, similarity: similarity))
+    }
     if let previous = turn.previous, isFollowUp(turn.message) {
       let question = previous.question + " " + turn.message
       candidates += previous.passages.map { Candidate(question: question, text: $0, origin: .earlier) }
     }
     return candidates
   }
+
+  /// What an encoder is asked to compare for a turn. O(message + passages).
+  public static func texts(_ turn: Turn) -> [String] { candidates(turn).flatMap { [$0.question, $0.text] } }
 
   private static let pointers: Set<String> = [
     "he", "she", "it", "they", "him", "her", "them", "his", "its", "their", "that", "this", "these", "those",
