@@ -8,7 +8,8 @@ import Testing
   "The default pair", .serialized,
   .enabled(if: ModelFiles.available(ModelFiles.smolLM2), ModelFiles.absent))
 struct PairTests {
-  private static let folder = URL(filePath: #filePath).deletingLastPathComponent()
+  private static let folder =
+    URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().deletingLastPathComponent().path + "/models/default"
 
   private func pair() throws -> Pair {
@@ -29,14 +30,15 @@ struct PairTests {
   func routes() async throws {
     let chat = Chat(try pair())
     let pasted = try await reply(
-      chat, to: "The lighthouse of Torven was built in 1874 by Ada Lind, who kept it for thirty years.\n\n"
+      chat,
+      to: "The lighthouse of Torven was built in 1874 by Ada Lind, who kept it for thirty years.\n\n"
         + "Who built the lighthouse of Torven?")
     #expect(pasted.route == .grounded && pasted.text.contains("Ada Lind"), "\(pasted)")
     let bare = try await reply(Chat(try pair()), to: "Who built the lighthouse of Torven?")
     #expect(bare.route == .free && !bare.text.contains("Ada Lind"), "\(bare)")
   }
 
-  /// The means of seventy-two short questions, as they were when the pair was made. Kernels of other
+  /// The means of twelve short questions of each kind, as they were when the pair was made. Kernels of other
   /// machines round otherwise, which changes an answer here and there: one of twelve is 8 points.
   @Test("reproduces a small part of the table")
   func table() async throws {
@@ -44,7 +46,7 @@ struct PairTests {
       Issue.record("the fixtures are absent")
       return
     }
-    let set = try EvaluationSet(folder: fixtures + "/pair", half: .choosing, count: 24)
+    let set = try EvaluationSet(folder: fixtures + "/pair", half: .choosing, count: 12)
     let pair = try pair()
     let base = Pair.Voice(engine: pair.free.engine, tuning: nil)
     let arms = [("base", base), ("free", pair.free), ("grounded", pair.grounded)].map { name, voice in
@@ -64,5 +66,31 @@ struct PairTests {
     }
   }
 
-  private static let expected: [String: Double] = [:]
+  private static let expected: [String: Double] = [
+    "base, grounding": 20.8,
+    "base, hard grounding": 10.6,
+    "base, conflict": 9.3,
+    "base, closed book": 2.0,
+    "base, instructions": 15.8,
+    "free, grounding": 46.3,
+    "free, hard grounding": 34.2,
+    "free, conflict": 18.0,
+    "free, closed book": 0.0,
+    "free, instructions": 28.4,
+    "grounded, grounding": 59.7,
+    "grounded, hard grounding": 58.5,
+    "grounded, conflict": 48.5,
+    "grounded, closed book": 0.0,
+    "grounded, instructions": 16.6,
+    "routed, grounding": 59.7,
+    "routed, hard grounding": 58.5,
+    "routed, conflict": 44.0,
+    "routed, closed book": 0.0,
+    "routed, instructions": 28.4,
+    "oracle-routed, grounding": 59.7,
+    "oracle-routed, hard grounding": 58.5,
+    "oracle-routed, conflict": 48.5,
+    "oracle-routed, closed book": 0.0,
+    "oracle-routed, instructions": 28.4,
+  ]
 }

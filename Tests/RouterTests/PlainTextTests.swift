@@ -80,7 +80,8 @@ struct SupportTests {
     let answer = "The lease began in 1999. Yes! The monthly rent is 900. Cats purr loudly."
     let found = Support.sentences(of: answer, in: sources)
     #expect(found.map(\.source) == [1, 2, nil])
-    #expect(found.map(\.text) == ["The lease began in 1999.", "The monthly rent is 900.", "Cats purr loudly."])
+    #expect(
+      found.map(\.text) == ["The lease began in 1999.", "The monthly rent is 900.", "Cats purr loudly."])
     #expect(found.map(\.support) == [1, 0.75, 0] && found.map(\.isUnsupported) == [false, false, true])
     #expect(Support.sentences(of: answer, in: []).isEmpty && Support.sentences(of: "", in: sources).isEmpty)
   }

@@ -74,7 +74,8 @@ struct RouterTests {
   private static func meaningModel() -> RouteModel {
     let none = [Float](repeating: 0, count: RouteSignals.names.count)
     return RouteModel(
-      weights: none, bias: -1, meaning: RouteModel.Meaning(encoder: "animals", weights: none + [10], bias: -5))
+      weights: none, bias: -1, meaning: RouteModel.Meaning(encoder: "animals", weights: none + [10], bias: -5)
+    )
   }
 
   private func route(_ turn: Router.Turn, _ encoder: (any TextEncoder)?) -> Router.Decision {
@@ -84,7 +85,8 @@ struct RouterTests {
 
   @Test("takes texts for helpful that an encoder finds close, if it is the one that the model knows")
   func meaning() {
-    let close = Router.Turn("Where does the cat sleep?", passages: ["Felines, such as the feline of this house, rest."])
+    let close = Router.Turn(
+      "Where does the cat sleep?", passages: ["Felines, such as the feline of this house, rest."])
     let far = Router.Turn("Where does the cat sleep?", passages: ["The lease ends in May."])
     #expect(route(close, Animals()).route == .grounded && route(far, Animals()).route == .free)
     #expect(route(close, nil).route == .free && route(close, Animals(name: "others")).route == .free)
