@@ -31,7 +31,9 @@ struct PairTests {
     let chat = Chat(try pair())
     let pasted = try await reply(
       chat,
-      to: "The lighthouse of Torven was built in 1874 by Ada Lind, who kept it for thirty years.\n\n"
+      to:
+        "The lighthouse of Torven was built in 1874 by Ada Lind, who kept it for thirty years. It stands on a rock north of the "
+        + "harbour, and its lamp is seen from twenty miles.\n\n"
         + "Who built the lighthouse of Torven?")
     #expect(pasted.route == .grounded && pasted.text.contains("Ada Lind"), "\(pasted)")
     let bare = try await reply(Chat(try pair()), to: "Who built the lighthouse of Torven?")

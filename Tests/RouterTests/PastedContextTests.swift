@@ -25,6 +25,8 @@ struct PastedContextTests {
     #expect(try #require(PastedContext("Summarize this: \(Self.text)")).question == "Summarize this")
     let found = try #require(PastedContext("Translate the following into German.\n\n\(Self.text)"))
     #expect(found.question == "Translate the following into German.")
+    let led = try #require(PastedContext("\(Self.text)\n\nMy task: Translate this into German."))
+    #expect(led.question == "Translate this into German." && led.text == Self.text)
     #expect(found.text == Self.text)
   }
 

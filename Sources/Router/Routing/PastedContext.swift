@@ -76,7 +76,8 @@ public struct PastedContext: Sendable, Equatable {
   ]
 
   private static func bids(_ part: String) -> Bool {
-    guard wordCount(part) <= longestQuestion, let first = part.split(whereSeparator: { !$0.isLetter }).first
+    guard wordCount(part) <= longestQuestion,
+      let first = withoutLeadIn(trimmed(part)).split(whereSeparator: { !$0.isLetter }).first
     else { return false }
     return verbs.contains(first.lowercased())
   }

@@ -13,7 +13,8 @@ public struct RouteSignals: Sendable, Equatable {
     "coverage", "plain_coverage", "name_coverage", "has_names", "rarest_missing", "rarest_found",
     "second_rarest_found", "window_coverage", "window", "pairs", "question_words", "text_words",
     "words_found",
-    "coverage_squared", "names_with_coverage", "is_pasted", "refers_to_text", "is_follow_up",
+    "coverage_squared", "names_with_coverage", "is_pasted", "refers_to_text", "refers_to_pasted_text",
+    "is_follow_up",
   ]
 
   /// One for each name.
@@ -38,13 +39,14 @@ public struct RouteSignals: Sendable, Equatable {
     }
     let found = Shares(terms)
     let window = index.bestWindow(terms)
+    let refers = Self.refersToText(question)
     values = [
       found.coverage, found.plain, found.names, found.hasNames ? 1 : 0, found.rarestMissing / 10,
       found.rarestFound / 10, found.secondFound / 10, window / found.total, window / 30,
       index.pairs(of: question), log(1 + Double(terms.count)), log(1 + Double(text.words.count)),
       found.count / 5,
       found.coverage * found.coverage, found.names * found.coverage, isPasted ? 1 : 0,
-      Self.refersToText(question) ? 1 : 0, isFollowUp ? 1 : 0,
+      refers ? 1 : 0, refers && isPasted ? 1 : 0, isFollowUp ? 1 : 0,
     ].map(Float.init)
   }
 
