@@ -75,7 +75,7 @@ struct PairCommand: ParsableCommand {
 
     private func part(_ path: String, _ output: String) throws -> PairManifest.Part {
       var part = try PairFiles.part(path, beside: output)
-      part.licence = licence
+      if let licence { part.licence = licence }
       return part
     }
 

@@ -72,7 +72,11 @@ struct PairFiles {
     let folder = path.lastIndex(of: "/").map { String(path[..<$0]) + "/" } ?? ""
     let beside = part.file.hasPrefix("/") ? part.file : folder + part.file
     if FileManager.default.fileExists(atPath: beside) { return beside }
-    if part == manifest.base, !part.file.contains("/") { return try ModelFiles.path(part.file) }
+    if !part.file.contains("/") {
+      // Of a base that is missing, the error says how to fetch one.
+      if part == manifest.base { return try ModelFiles.path(part.file) }
+      if let path = try? ModelFiles.path(part.file) { return path }
+    }
     let role = manifest.parts.first { $0.part == part }?.role ?? "part"
     throw PairError.missingPart(path: path, role: role, file: beside)
   }

@@ -30,20 +30,26 @@ public struct DocumentCollection: Sendable {
   public var encoderName: String? { encoder?.name }
 
   /// All passages, by file and then in the order of the text.
-  ///
-  /// - Parameter question: with an encoder, what their meaning is compared with.
-  public func allPassages(comparedWith question: String? = nil) throws(LibraryError) -> [Passage] {
-    let vector = question.flatMap { encoder?.vectors(of: [$0]).first }
-    return try library.read { db in
-      var passages = try Row.fetchAll(
+  public func allPassages() throws(LibraryError) -> [Passage] {
+    try library.read { db in
+      try Row.fetchAll(
         db, sql: Passage.selection + " WHERE files.collection_id = ? ORDER BY files.path, chunks.ordinal",
         arguments: [id]
       ).map(Passage.init)
-      guard let vector, let encoder else { return passages }
-      let cosines = try cosines(
+    }
+  }
+
+  /// The same passages, with how close their meaning is to a question's where there is an encoder.
+  func compared(_ passages: [Passage], with question: String) throws(LibraryError) -> [Passage] {
+    guard let encoder, let vector = encoder.vectors(of: [question]).first else { return passages }
+    let cosines = try library.read { db in
+      try self.cosines(
         vector, encoder: encoder, passageCount: passages.count, candidates: passages.map(\.id), in: db)
-      for index in passages.indices { passages[index].similarity = cosines[passages[index].id] }
-      return passages
+    }
+    return passages.map { passage in
+      var passage = passage
+      passage.similarity = cosines[passage.id]
+      return passage
     }
   }
 

@@ -44,10 +44,11 @@ public struct DocumentContext: Sendable {
     tokenCount: (String) -> Int
   ) throws(LibraryError) {
     if try collection.textBytes() / Self.maximumBytesPerToken <= max(0, budget),
-      let whole = Self.whole(
-        try collection.allPassages(comparedWith: question), budget: budget, tokenCount: tokenCount)
+      let whole = Self.whole(try collection.allPassages(), budget: budget, tokenCount: tokenCount)
     {
-      self = whole
+      let passages = try collection.compared(whole.items.map(\.passage), with: question)
+      let items = zip(whole.items, passages).map { Item(number: $0.number, passage: $1) }
+      self.init(items: items, isWhole: true, tokenCount: whole.tokenCount)
       return
     }
     var items: [Item] = []
