@@ -46,18 +46,23 @@ public struct RouteModel: Sendable, Equatable {
 
   /// The likelihood that the text helps, 0 to 1.
   ///
+  /// Where the cosine is known, the mean of both regressions' log odds: cosines of texts unlike those that it
+  /// learnt from (commands, tables) lie lower, and the one that knows them trusts them most.
+  ///
   /// - Parameters:
   ///   - signals: of the question and the text.
   ///   - similarity: the cosine of their vectors by the encoder that `meaning` names; nil where it is unknown.
   public func score(_ signals: RouteSignals, similarity: Double? = nil) -> Double {
-    guard let similarity, let meaning else { return Self.logistic(signals.values, weights, bias) }
-    return Self.logistic(signals.values + [Float(similarity)], meaning.weights, meaning.bias)
+    var odds = Self.logOdds(signals.values, weights, bias)
+    if let similarity, let meaning {
+      odds += Self.logOdds(signals.values + [Float(similarity)], meaning.weights, meaning.bias)
+      odds /= 2
+    }
+    return 1 / (1 + exp(-odds))
   }
 
-  private static func logistic(_ values: [Float], _ weights: [Float], _ bias: Float) -> Double {
-    var sum = Double(bias)
-    for (weight, value) in zip(weights, values) { sum += Double(weight) * Double(value) }
-    return 1 / (1 + exp(-sum))
+  private static func logOdds(_ values: [Float], _ weights: [Float], _ bias: Float) -> Double {
+    zip(weights, values).reduce(Double(bias)) { $0 + Double($1.0) * Double($1.1) }
   }
 
   // MARK: Files
