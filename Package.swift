@@ -74,8 +74,8 @@ let package = Package(
     .executableTarget(
       name: "duet",
       dependencies: [
-        "DuetRuntime", "DuetQuantize", "DuetDocuments", "DuetRouter", "DuetTrainer", "DuetTerminal",
-        "DuetDownload",
+        "DuetRuntime", "DuetQuantize", "DuetDocuments", "DuetRouter", "DuetTrainer", "DuetVision",
+        "DuetTerminal", "DuetDownload",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       resources: [.embedInCode("Pull/models.tsv"), .embedInCode("Pull/fetch_model.py")],

@@ -14,7 +14,7 @@ struct TrainCommand: AsyncParsableCommand {
 
   static let configuration = CommandConfiguration(
     commandName: "train",
-    abstract: "Tune a model on rows of instructions, with or without their context.",
+    abstract: "Tune a model on rows of instructions, or teach it to see.",
     discussion: """
       Rows are JSON lines with instruction, context and response, or with chat messages. The grounded arm puts \
       the context into the prompt, the free arm leaves it out; the loss counts the response alone. Written are \
@@ -24,6 +24,13 @@ struct TrainCommand: AsyncParsableCommand {
         duet train --data squad.jsonl --arm grounded --out grounded.gguf
         duet train --data squad.jsonl --arm free --eval dev.jsonl --patience 3 --out free.gguf
         duet train --data squad.jsonl --arm grounded --out grounded.gguf --resume
+
+      With --vision the model stays as it is, and a projector is trained from a vision encoder's features to its \
+      embeddings. Data is then a folder of pictures, each with a text file of the same name (a caption on each \
+      line), or JSON lines {"image": "photo.jpg", "captions": ["…"]}. A row is a picture with all its captions.
+
+      Example:
+        duet train --vision encoder.gguf --base model.gguf --data photos/ --epochs 4 --out vision.gguf
       """)
 
   @Option(help: ArgumentHelp("The model to tune.", valueName: "path|name"), completion: .file())
@@ -35,12 +42,13 @@ struct TrainCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("The tuning: a GGUF file.", valueName: "file"), completion: .file())
   var out: String
   @Option(help: "What becomes of the context: grounded, free, mixed or grounded-unmasked.")
-  var arm: TrainingArm
+  var arm: TrainingArm?
   @Option(help: "lora trains small matrices beside frozen weights, full all weights.")
   var method = Method.lora
   @OptionGroup(title: "Rows") var rows: RowFlags
   @OptionGroup(title: "Training") var training: TrainingFlags
   @OptionGroup(title: "LoRA") var lora: LoRAFlags
+  @OptionGroup(title: "Vision") var vision: VisionFlags
   @OptionGroup(title: "Held-out rows") var evaluation: EvaluationFlags
   @Flag(help: "Go on from the checkpoint beside --out.")
   var resume = false
@@ -55,6 +63,14 @@ struct TrainCommand: AsyncParsableCommand {
 
   func validate() throws {
     if data.isEmpty { throw ValidationError("--data is needed") }
+    if vision.encoder == nil, arm == nil { throw ValidationError("--arm is needed, or --vision") }
+    if vision.encoder != nil {
+      if arm != nil { throw ValidationError("--arm and --vision exclude each other") }
+      if initial != nil { throw ValidationError("--initial and --vision exclude each other") }
+      if data.count > 1 || evaluation.eval.count > 1 {
+        throw ValidationError("with --vision give --data and --eval once each")
+      }
+    }
     if resume, initial != nil { throw ValidationError("--resume and --initial exclude each other") }
   }
 
@@ -66,9 +82,17 @@ struct TrainCommand: AsyncParsableCommand {
     let tier = Folders.environment["DUET_CPU"].flatMap { $0.isEmpty ? nil : $0 }
     let model = try Model(path: try ModelFiles.path(base), kernels: tier)
     var options = training.options(evaluation, isFull: method == .full)
-    options.method = method == .full ? .full : .lora(lora.options)
+    let task: TrainingTask
+    if let pictures = try vision.task(model, threads: options.threads) {
+      task = pictures.task
+      options.method = .projector(pictures.options)
+      options.learningRate = training.lr ?? VisionFlags.learningRate
+    } else {
+      task = .rows(arm ?? .grounded, rows, model, seed: options.seed)
+      options.method = method == .full ? .full : .lora(lora.options)
+    }
     let run = TrainingRun(
-      model: model, out: out, arm: arm, rows: rows, options: options, arguments: CommandLine.arguments)
+      model: model, out: out, task: task, options: options, arguments: CommandLine.arguments)
     try run.start(data: data, heldOut: evaluation.eval, initial: initial, resumes: resume)
     if json { try printJSON(run.record) } else { try run.say() }
   }
@@ -128,7 +152,7 @@ struct TrainingFlags: ParsableArguments {
   var batch = 16
   @Option(help: "Tokens that pass through the model at a time; memory grows with it.")
   var batchTokens = 1_024
-  @Option(help: "The largest learning rate (default: 2e-4 for LoRA, 2e-5 in full).")
+  @Option(help: "The largest learning rate (default: 2e-4 for LoRA, 2e-5 in full, 1e-3 for --vision).")
   var lr: Double?
   @Option(help: "The share of steps in which the rate rises.")
   var warmup = 0.03

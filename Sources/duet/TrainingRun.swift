@@ -21,19 +21,17 @@ final class TrainingRun {
 
   private let model: Model
   private let out: String
-  private let arm: TrainingArm
-  private let rows: RowFlags
+  private let task: TrainingTask
   private let options: TrainingOptions
   private let arguments: [String]
   private(set) var record: Record?
 
   init(
-    model: Model, out: String, arm: TrainingArm, rows: RowFlags, options: TrainingOptions, arguments: [String]
+    model: Model, out: String, task: TrainingTask, options: TrainingOptions, arguments: [String]
   ) {
     self.model = model
     self.out = out
-    self.arm = arm
-    self.rows = rows
+    self.task = task
     self.options = options
     self.arguments = arguments
   }
@@ -48,12 +46,10 @@ final class TrainingRun {
     [".checkpoint", ".metrics.jsonl", ".svg", ".md"].map { stem(out) + $0 }
   }
 
-  private var identity: [(name: String, value: String)] { [("--arm", arm.rawValue)] }
-
   func start(data: [String], heldOut: [String], initial: String?, resumes: Bool) throws {
-    let rows = try read(data), measured = heldOut.isEmpty ? nil : try read(heldOut, disturbed: false)
+    let rows = try task.read(data, false), measured = heldOut.isEmpty ? nil : try task.read(heldOut, true)
     let trainer = try Trainer(model, data: rows, heldOut: measured, options: options)
-    if resumes { try trainer.resume(checkpoint, identity: identity) }
+    if resumes { try trainer.resume(checkpoint, identity: task.identity) }
     if let initial { try trainer.start(from: Folders.expanded(initial)) }
     describe(trainer, rows)
     let log = MetricsLog(path: stem + ".metrics.jsonl", upTo: trainer.step)
@@ -61,10 +57,10 @@ final class TrainingRun {
     let started = Date(), first = trainer.tokens
     try trainer.run(
       checkpoint: { [self] trainer in
-        if options.checkpointInterval > 0 { try trainer.writeCheckpoint(checkpoint, identity: identity) }
+        if options.checkpointInterval > 0 { try trainer.writeCheckpoint(checkpoint, identity: task.identity) }
         try log.write()
       },
-      keep: { [self] trainer in try trainer.writeTuning(out, name: name) },
+      keep: { [self] trainer in try task.write(trainer, out, name) },
       report: { [self] event in try report(event, log, bar, since: first) })
     bar.clear()
     try finish(log)
@@ -75,35 +71,24 @@ final class TrainingRun {
       heldOutLoss: Nullable(finite: trainer.best?.loss), bestStep: Nullable(trainer.best?.step),
       seconds: seconds,
       tokensPerSecond: Nullable(finite: Double(trainer.tokens - first) / max(seconds, 1e-9)),
-      trainedParameters: trainer.trainedCount, rows: rows.examples.count, skipped: rows.skips.counts)
-    let card = TrainingCard(trainer, arm: arm, arguments: arguments, metrics: log.lines)
+      trainedParameters: trainer.trainedCount, rows: rows.groups.count, skipped: rows.skips.counts)
+    let card = TrainingCard(trainer, title: task.title, arguments: arguments, metrics: log.lines)
     try card.write(stem + ".md")
   }
 
   private var name: String { String(stem.split(separator: "/").last ?? "tuning") }
 
-  /// What is measured stays as it is, so that runs can be compared.
-  private func read(_ paths: [String], disturbed: Bool = true) throws -> TrainingData {
-    var options = try rows.options(arm, seed: options.seed)
-    if !disturbed { (options.distractors, options.unanswerable) = (0, 0) }
-    let bar = Progress("reading rows", unit: "rows")
-    defer { bar.clear() }
-    return try TrainingData(
-      paths: paths.map(Folders.expanded), model: model, options: options,
-      progress: { bar.update($0, of: $1) })
-  }
-
   private func describe(_ trainer: Trainer, _ data: TrainingData) {
     if data.skips.total > 0 { warn("left out \(data.skips.total) rows: \(data.skips)") }
     let start = trainer.step > 0 ? "going on from step \(trainer.step): " : ""
     warn(
-      "\(start)\(Figures.grouped(trainer.trainedCount)) parameters, \(Figures.grouped(data.examples.count)) rows, "
+      "\(start)\(Figures.grouped(trainer.trainedCount)) parameters, \(Figures.grouped(data.groups.count)) rows, "
         + "\(trainer.steps) steps, \(Figures.grouped(trainer.totalTokens)) tokens")
   }
 
   private func finish(_ log: MetricsLog) throws {
     try log.write()
-    try log.writeCurve(stem + ".svg", title: "\(name): \(arm.rawValue), \(model.name)")
+    try log.writeCurve(stem + ".svg", title: "\(name): \(task.label), \(model.name)")
   }
 
   private func report(

@@ -9,6 +9,8 @@ package final class CachedSequence {
   package let tuning: Tuning?
   /// Every token in the cache, by position.
   package private(set) var tokens: [Int32] = []
+  /// The pictures that negative tokens belong to.
+  package var pictures: [InputEmbeddings] = []
   private var pages: [CachePage] = []
 
   package init(layout: CacheLayout, salt: UInt64) {
@@ -26,6 +28,14 @@ package final class CachedSequence {
 
   /// Tokens in the cache: the position of the next.
   package var count: Int { tokens.count }
+
+  /// The vector that a negative token stands for, as a place in its picture's values; nil for none.
+  func vector(of token: Int32) -> (values: FloatBuffer, start: Int)? {
+    for picture in pictures {
+      if let start = picture.start(of: token) { return (picture.values, start) }
+    }
+    return nil
+  }
 
   /// Forgets every token from `count` on.
   package func truncate(_ count: Int) {

@@ -120,11 +120,17 @@ package final class Decoder {
     let width = config.embeddingLength
     forEachToken(rows.count) { [self] token in
       let start = token * width
+      defer {
+        space.rotary.fill(token, position: rows[token].position)
+        space.localRotary?.fill(token, position: rows[token].position)
+      }
+      if rows[token].token < 0, let vector = rows[token].sequence.vector(of: rows[token].token) {
+        for index in 0..<width { space.hidden[start + index] = vector.values[vector.start + index] }
+        return
+      }
       let row = min(max(0, Int(rows[token].token)), config.vocabularySize - 1)
       operations.dequantize(weights.embedding, row: row, out: space.hidden, at: start)
       if config.embeddingScale != 1 { scale(space.hidden, start..<start + width, config.embeddingScale) }
-      space.rotary.fill(token, position: rows[token].position)
-      space.localRotary?.fill(token, position: rows[token].position)
     }
   }
 

@@ -82,7 +82,8 @@ struct AnswerGenerator {
   /// Reads the tokens that the cache does not hold, and draws the first new one.
   private mutating func read() async throws -> [Int32] {
     let cached = await engine.begin(
-      sequence, prompt: tokens, answered: answer.count, sampling: options.sampling)
+      sequence, prompt: tokens, pictures: conversation.turns.compactMap(\.picture), answered: answer.count,
+      sampling: options.sampling)
     if answer.isEmpty { completion.usage.cachedTokens = cached }
     var rest = tokens[cached...]
     while rest.count > engine.options.batch {

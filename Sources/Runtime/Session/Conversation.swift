@@ -30,10 +30,11 @@ package struct Conversation: Sendable {
     return try PromptEncoder(model: model, template: template).encode(messages)
   }
 
-  /// A base model gets the bare texts to continue.
+  /// A base model gets the bare texts to continue, after all pictures.
   private func plainPrompt(_ model: Model) -> [Int32] {
     let text = messages.map(\.content).joined(separator: "\n")
-    return model.tokenizer.encode(text, addBeginning: model.tokenizer.addsBeginning)
+    let words = model.tokenizer.encode(text, addBeginning: model.tokenizer.addsBeginning)
+    return turns.compactMap(\.picture).flatMap(\.tokens) + words
   }
 
   /// The prompt, with as many of the oldest turns dropped as it takes to leave `room` tokens free.

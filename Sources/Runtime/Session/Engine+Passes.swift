@@ -26,10 +26,15 @@ extension Engine {
   /// Prepares a sequence for `prompt`: what its cache holds of it stays, the rest goes. Until `end`,
   /// passes wait for the sequence's requests.
   ///
-  /// - Parameter answered: tokens at the end of the prompt that are the answer so far.
+  /// - Parameters:
+  ///   - pictures: that negative tokens of the prompt belong to.
+  ///   - answered: tokens at the end of the prompt that are the answer so far.
   /// - Returns: tokens that need not be read again.
-  func begin(_ id: Int, prompt: [Int32], answered: Int, sampling: SamplingOptions) -> Int {
+  func begin(
+    _ id: Int, prompt: [Int32], pictures: [InputEmbeddings] = [], answered: Int, sampling: SamplingOptions
+  ) -> Int {
     guard let state = states[id] else { return 0 }
+    state.sequence.pictures = pictures
     answering.insert(id)
     times.restart()
     return state.begin(prompt, answered: answered, sampling, store)

@@ -104,6 +104,7 @@ public enum SessionError: Error, Equatable, CustomStringConvertible {
   case busy
   case sampling(SamplingError)
   case template(String)
+  case pictureWidth(Int, model: Int)
 
   /// What is wrong, where, and what to do.
   public var description: String {
@@ -114,6 +115,8 @@ public enum SessionError: Error, Equatable, CustomStringConvertible {
     case .busy: "the session is still answering; wait for it, or cancel it"
     case .sampling(let error): error.description
     case .template(let text): "the model's chat template failed: \(text)"
+    case .pictureWidth(let width, let model):
+      "the picture's vectors have \(width) values, where the model reads \(model); use the vision file that was made for this model"
     }
   }
 }

@@ -10,12 +10,22 @@ package struct PromptEncoder {
   }
 
   /// The tokens of the prompt that asks for the next message of the assistant.
-  func encode(_ messages: [ChatMessage]) throws(SessionError) -> [Int32] {
-    let text = try text(messages, addGenerationPrompt: true)
-    return begin(model.tokenizer.encode(guarded: Array(text.utf8)))
+  package func encode(_ messages: [ChatMessage]) throws(SessionError) -> [Int32] {
+    let text = Array(try text(messages, addGenerationPrompt: true).utf8)
+    let pictures = messages.compactMap(\.picture)
+    guard !pictures.isEmpty else { return begin(model.tokenizer.encode(guarded: text)) }
+    let parts = GuardedText.partsAroundPictures(text)
+    guard parts.count == pictures.count + 1 else { throw .template("it leaves out or repeats a picture") }
+    var tokens: [Int32] = []
+    for (index, part) in parts.enumerated() {
+      tokens += model.tokenizer.encode(guarded: Array(part))
+      if index < pictures.count { tokens += pictures[index].tokens }
+    }
+    return begin(tokens)
   }
 
-  /// The conversation as the template writes it, guarded (see `GuardedText`).
+  /// The conversation as the template writes it, guarded (see `GuardedText`); a picture stands on a line of its
+  /// own before the text of its message.
   package func text(_ messages: [ChatMessage], addGenerationPrompt: Bool) throws(SessionError) -> String {
     let tokenizer = model.tokenizer
     var variables: [String: TemplateValue] = [:]
@@ -42,6 +52,9 @@ package struct PromptEncoder {
   private func guarded(_ message: ChatMessage) -> ChatMessage {
     var message = message
     message.content = model.tokenizer.guarded(message.content)
+    if message.picture != nil {
+      message.content = String(decoding: GuardedText.picture, as: UTF8.self) + "\n" + message.content
+    }
     for index in message.fields.entries.indices {
       message.fields.entries[index].value = guarded(message.fields.entries[index].value)
     }

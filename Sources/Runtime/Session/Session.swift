@@ -65,9 +65,9 @@ public final class Session: Sendable {
 
   /// Asks, and streams the text of the answer.
   public func reply(
-    to question: String, _ options: GenerationOptions = GenerationOptions()
+    to question: String, about picture: InputEmbeddings? = nil, _ options: GenerationOptions = GenerationOptions()
   ) -> AsyncThrowingStream<String, any Error> {
-    let events = events(replyingTo: question, options)
+    let events = events(replyingTo: question, about: picture, options)
     return .task { yield in
       for try await case .text(let text) in events { yield(text) }
     }
@@ -77,15 +77,27 @@ public final class Session: Sendable {
   ///
   /// The question and the answer, as far as it came, become part of the conversation, also when the
   /// task is cancelled meanwhile; where no prompt could be made of them, neither does.
+  ///
+  /// - Parameters:
+  ///   - question: what is asked.
+  ///   - picture: what it is about, as vectors of the model's width; nil for words alone.
+  ///   - options: what the answer may be like.
   public func events(
-    replyingTo question: String, _ options: GenerationOptions = GenerationOptions()
+    replyingTo question: String, about picture: InputEmbeddings? = nil, _ options: GenerationOptions = GenerationOptions()
   ) -> AsyncThrowingStream<GenerationEvent, any Error> {
-    .task { [self] in try await answer(question, options, $0) }
+    .task { [self] in
+      try await answer(ChatMessage(role: .user, content: question, picture: picture), options, $0)
+    }
   }
 
   private func answer(
-    _ question: String, _ options: GenerationOptions, _ yield: @escaping @Sendable (GenerationEvent) -> Void
+    _ question: ChatMessage, _ options: GenerationOptions,
+    _ yield: @escaping @Sendable (GenerationEvent) -> Void
   ) async throws {
+    let width = engine.model.config.embeddingLength
+    if let picture = question.picture, picture.width != width {
+      throw SessionError.pictureWidth(picture.width, model: width)
+    }
     if let problem = options.sampling.problem() { throw SessionError.sampling(problem) }
     if let tuning, tuning.adapter.model !== engine.model {
       throw AdapterError.otherModel(path: tuning.adapter.path, adapted: tuning.adapter.model.name)
@@ -111,11 +123,11 @@ public final class Session: Sendable {
     yield(.finished(generator.completion))
   }
 
-  private func begin(_ question: String) throws(SessionError) -> (Conversation, revision: Int) {
+  private func begin(_ question: ChatMessage) throws(SessionError) -> (Conversation, revision: Int) {
     let begun: (Conversation, revision: Int)? = state.withLock { state in
       guard !state.isBusy else { return nil }
       state.isBusy = true
-      state.conversation.turns.append(ChatMessage(role: .user, content: question))
+      state.conversation.turns.append(question)
       return (state.conversation, state.revision)
     }
     guard let begun else { throw .busy }

@@ -9,13 +9,18 @@ public struct ChatMessage: Sendable, Equatable {
   public var role: Role
   /// What is said.
   public var content: String
+  /// What is shown before the text; nil for nothing.
+  public var picture: InputEmbeddings?
   /// What a message has beyond these, such as `tool_calls`; a field called `content` replaces the text.
   public var fields: TemplateDictionary
 
   /// A message of `role`.
-  public init(role: Role, content: String, fields: TemplateDictionary = [:]) {
+  public init(
+    role: Role, content: String, picture: InputEmbeddings? = nil, fields: TemplateDictionary = [:]
+  ) {
     self.role = role
     self.content = content
+    self.picture = picture
     self.fields = fields
   }
 

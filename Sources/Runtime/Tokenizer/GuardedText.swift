@@ -9,6 +9,8 @@ package struct GuardedText {
   package static let escape: [UInt8] = [0xef, 0xb7, 0x90]
   /// U+FDD0, U+FDD1
   package static let mark: [UInt8] = [0xef, 0xb7, 0x90, 0xef, 0xb7, 0x91]
+  /// U+FDD0, U+FDD2: stands for a picture.
+  static let picture: [UInt8] = [0xef, 0xb7, 0x90, 0xef, 0xb7, 0x92]
 
   /// The text without guards.
   package private(set) var bytes: [UInt8] = []
@@ -29,6 +31,22 @@ package struct GuardedText {
       bytes += text[position..<position + length]
       position += length
     }
+  }
+
+  /// The guarded texts before, between and after the pictures of a guarded text. O(n).
+  static func partsAroundPictures(_ text: [UInt8]) -> [ArraySlice<UInt8>] {
+    var parts: [ArraySlice<UInt8>] = []
+    var start = 0, position = 0
+    while position < text.count {
+      if starts(text, position, with: picture) {
+        parts.append(text[start..<position])
+        position += picture.count
+        start = position
+      } else {
+        position += starts(text, position, with: escape + escape) ? 2 * escape.count : 1
+      }
+    }
+    return parts + [text[start...]]
   }
 
   static func starts(_ text: [UInt8], _ position: Int, with prefix: [UInt8]) -> Bool {

@@ -8,13 +8,16 @@ public struct TrainingExample: Sendable, Equatable {
   public let tokens: [Int32]
   /// For each token 1 where its prediction is trained, else 0.
   public let weights: [Float]
+  /// The features that negative tokens stand for; nil where there are none.
+  public let picture: InputEmbeddings?
 
   /// An example that is encoded already; as many weights as tokens.
-  public init(id: String, tokens: [Int32], weights: [Float]) {
+  public init(id: String, tokens: [Int32], weights: [Float], picture: InputEmbeddings? = nil) {
     precondition(tokens.count == weights.count, "tokens and weights differ in number")
     self.id = id
     self.tokens = tokens
     self.weights = weights
+    self.picture = picture
   }
 }
 
@@ -66,6 +69,29 @@ struct ExampleEncoder {
       tokens += ids
     }
     return example(chat.id, tokens, weights)
+  }
+
+  /// A question about a picture, of which the answer counts. O(text).
+  func example(
+    id: String, picture: InputEmbeddings, question: String, answer: String
+  ) throws(Problem) -> TrainingExample {
+    let message = ChatMessage(role: .user, content: question, picture: picture)
+    let prompt: [Int32], asked: [UInt8], whole: [UInt8]
+    do {
+      prompt = try prompts.encode([message])
+      asked = Array(try prompts.text([message], addGenerationPrompt: true).utf8)
+      let messages = [message, ChatMessage(role: .assistant, content: answer)]
+      whole = Array(try prompts.text(messages, addGenerationPrompt: false).utf8)
+    } catch {
+      throw Problem(text: "fails: \(error)")
+    }
+    guard whole.starts(with: asked) else { throw Problem(text: "rewrites what the assistant says") }
+    let response = model.tokenizer.encode(guarded: Array(whole[asked.count...]))
+    guard let end = response.firstIndex(where: isEnd) else {
+      throw Problem(text: "ends a response with no end-of-turn token")
+    }
+    let weights = [Float](repeating: 0, count: prompt.count) + [Float](repeating: 1, count: end + 1)
+    return TrainingExample(id: id, tokens: prompt + response[...end], weights: weights, picture: picture)
   }
 
   private func render(_ messages: [MarkedChat.Message], asksForAnswer: Bool) throws(Problem) -> [UInt8] {

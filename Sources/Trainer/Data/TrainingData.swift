@@ -29,6 +29,8 @@ public struct DataOptions: Sendable, Equatable {
 public struct TrainingData: Sendable {
   /// In the order of the rows.
   public private(set) var examples: [TrainingExample] = []
+  /// Examples that are trained on together, those about one picture; of rows each is by itself.
+  public private(set) var groups: [Range<Int>] = []
   /// Rows that were left out.
   public private(set) var skips = Skips()
   /// The files.
@@ -62,12 +64,53 @@ public struct TrainingData: Sendable {
     guard !examples.isEmpty else {
       throw .noRows(path: paths.joined(separator: ", "), skips: skips.description)
     }
+    groups = examples.indices.map { $0..<$0 + 1 }
   }
 
   /// Examples that are encoded already.
   public init(examples: [TrainingExample]) {
     self.examples = examples
+    groups = examples.indices.map { $0..<$0 + 1 }
     paths = []
+  }
+
+  /// Reads pictures with their captions and encodes them for a model, which is to answer `question` with each
+  /// caption.
+  ///
+  /// - Parameters:
+  ///   - path: of JSON lines, or of a folder; see `CaptionedPicture`.
+  ///   - model: whose tokenizer and chat template are used.
+  ///   - question: what the model is asked about each picture.
+  ///   - features: of a picture's file; what cannot be read is counted and left out.
+  ///   - progress: called with the pictures done and in all.
+  /// - Throws: `TrainingError`; `.noRows` where nothing is left.
+  /// - Complexity: O(pictures).
+  public init(
+    pictures path: String, model: Model, question: String,
+    features: (String) throws -> InputEmbeddings, progress: (Int, Int) -> Void = { _, _ in }
+  ) throws(TrainingError) {
+    paths = [path]
+    let encoder = try ExampleEncoder(model, template: nil)
+    let (pictures, skips) = try CaptionedPicture.read(path)
+    self.skips = skips
+    for (index, row) in pictures.enumerated() {
+      defer { progress(index + 1, pictures.count) }
+      guard let picture = try? features(row.path) else {
+        self.skips.add("picture that cannot be read")
+        continue
+      }
+      let start = examples.count
+      for caption in row.captions {
+        do {
+          examples.append(
+            try encoder.example(id: row.path, picture: picture, question: question, answer: caption))
+        } catch {
+          throw .template(path: path, line: index + 1, problem: error.text)
+        }
+      }
+      groups.append(start..<examples.count)
+    }
+    guard !examples.isEmpty else { throw .noRows(path: path, skips: self.skips.description) }
   }
 
   private mutating func append(

@@ -10,7 +10,7 @@ extension TrainableModel {
   /// - Throws: `TrainingError`.
   package func writeAdapter(_ path: String, name: String, replaces: Bool = true) throws(TrainingError) {
     guard case .lora(let options) = method else {
-      throw .adapter(path: path, problem: "a full training makes a model, not an adapter")
+      throw .adapter(path: path, problem: "only a training by LoRA makes an adapter")
     }
     let metadata: [(key: String, value: GGUFValue)] = [
       ("general.type", .string("adapter")), ("general.architecture", .string(config.architecture)),
@@ -46,7 +46,7 @@ extension TrainableModel {
     let file: GGUFFile
     do { file = try GGUFFile(path: path) } catch { throw .adapter(path: path, problem: "\(error)") }
     guard case .lora(let options) = method else {
-      throw .adapter(path: path, problem: "full training starts from the base alone")
+      throw .adapter(path: path, problem: "only a training by LoRA starts from an adapter")
     }
     if let alpha = (try? file.metadata.number("adapter.lora.alpha")) ?? nil, Float(alpha) != options.alpha {
       throw .adapter(path: path, problem: "its alpha is \(alpha), where --alpha is \(options.alpha)")
@@ -202,10 +202,10 @@ extension Trainer {
   ///
   /// - Throws: `TrainingError`.
   public func writeTuning(_ path: String, name: String) throws(TrainingError) {
-    if trained.method.isFull {
-      try trained.writeModel(path)
-    } else {
-      try trained.writeAdapter(path, name: name)
+    switch trained.method {
+    case .full: try trained.writeModel(path)
+    case .lora: try trained.writeAdapter(path, name: name)
+    case .projector: throw .adapter(path: path, problem: "a projector is written beside its encoder")
     }
   }
 

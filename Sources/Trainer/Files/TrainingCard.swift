@@ -3,18 +3,18 @@ import DuetRuntime
 /// What a tuning is, where it came from and how well it did, as Markdown.
 public struct TrainingCard {
   private let trainer: Trainer
-  private let arm: TrainingArm
+  private let title: String
   private let arguments: [String]
   private let metrics: [MetricsLine]
 
   /// - Parameters:
   ///   - trainer: after its run.
-  ///   - arm: of the rows.
+  ///   - title: what was made, such as "A grounded tuning of SmolLM2".
   ///   - arguments: the command that made it.
   ///   - metrics: of the run.
-  public init(_ trainer: Trainer, arm: TrainingArm, arguments: [String], metrics: [MetricsLine]) {
+  public init(_ trainer: Trainer, title: String, arguments: [String], metrics: [MetricsLine]) {
     self.trainer = trainer
-    self.arm = arm
+    self.title = title
     self.arguments = arguments
     self.metrics = metrics
   }
@@ -27,7 +27,7 @@ public struct TrainingCard {
     let data = trainer.data.paths.map { "- `\(Self.name($0))`" }.joined(separator: "\n")
     let skips = trainer.data.skips.total == 0 ? "none" : trainer.data.skips.description
     return """
-      # A \(arm.rawValue) tuning of \(trainer.trained.model.name)
+      # \(title)
 
       | | |
       |---|---|
@@ -35,7 +35,7 @@ public struct TrainingCard {
       | licence of the base | \(licence) |
       | method | \(method) |
       | trained parameters | \(trainer.trainedCount) |
-      | rows | \(trainer.data.examples.count) |
+      | rows | \(trainer.data.groups.count) |
       | rows left out | \(skips) |
       | steps, tokens | \(trainer.step), \(trainer.tokens) |
       | loss of the last 20 steps | \(lastLoss) |
@@ -57,6 +57,9 @@ public struct TrainingCard {
   private static func name(_ path: String) -> String { String(path.split(separator: "/").last ?? "") }
 
   private var method: String {
+    if case .projector(let options) = trainer.options.method {
+      return "projector of two layers, \(options.features) features over \(options.hidden) values"
+    }
     guard case .lora(let options) = trainer.options.method else { return "all weights" }
     let targets = LoRAOptions.Target.allCases.filter(options.targets.contains).map(\.rawValue)
     return "LoRA, rank \(options.rank), alpha \(options.alpha), on \(targets.joined(separator: " "))"

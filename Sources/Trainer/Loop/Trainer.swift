@@ -78,7 +78,7 @@ public final class Trainer {
       throw .option(name: "--targets", problem: "names no matrix of this model; name others")
     }
     pass = TrainingPass(trained)
-    order = ExampleOrder(count: data.examples.count, seed: options.seed, shuffles: options.shuffles)
+    order = ExampleOrder(count: data.groups.count, seed: options.seed, shuffles: options.shuffles)
     (steps, totalTokens) = Self.length(data, options, order)
     optimizer = AdamW(weightDecay: options.weightDecay, clip: options.clip)
     schedule = LearningRate(
@@ -91,11 +91,13 @@ public final class Trainer {
   ) -> (steps: Int, tokens: Int) {
     var order = order
     let size = options.rowsPerStep
-    let byEpochs = max(1, Int((options.epochs * Double(data.examples.count) / Double(size)).rounded(.up)))
+    let byEpochs = max(1, Int((options.epochs * Double(data.groups.count) / Double(size)).rounded(.up)))
     let limit = options.steps ?? (options.tokens == nil ? byEpochs : Int.max)
     var steps = 0, tokens = 0
     while steps < limit, tokens < options.tokens ?? Int.max {
-      for index in order.examples(step: steps, size: size) { tokens += data.examples[index].tokens.count - 1 }
+      for index in order.examples(step: steps, size: size) {
+        for example in data.examples[data.groups[index]] { tokens += example.tokens.count - 1 }
+      }
       steps += 1
     }
     return (steps, tokens)
@@ -148,8 +150,8 @@ public final class Trainer {
 
   private func makeStep(_ report: (TrainingEvent) throws -> Void) throws -> TrainingStep {
     let clock = ContinuousClock(), start = clock.now
-    let examples = order.examples(step: step, size: options.rowsPerStep).map { data.examples[$0] }
-    let batches = batches(examples)
+    let groups = order.examples(step: step, size: options.rowsPerStep).map { data.groups[$0] }
+    let batches = batches(of: data, groups)
     let weight = batches.reduce(0) { $0 + $1.weight }
     for parameter in trained.parameters { trained.kernels.clear(parameter.gradient) }
     var loss = 0.0, done = tokens
@@ -176,9 +178,14 @@ public final class Trainer {
   }
 
   /// With dropout each row has a beginning of its own, for what is dropped differs.
-  private func batches(_ examples: [TrainingExample]) -> [PackedBatch] {
-    PackedBatch.batches(
-      examples, limit: options.batchTokens, sharesBeginning: trained.dropout == 0)
+  private func batches(of data: TrainingData, _ groups: [Range<Int>]) -> [PackedBatch] {
+    func batches(_ examples: [TrainingExample]) -> [PackedBatch] {
+      PackedBatch.batches(
+        examples, limit: options.batchTokens, sharesBeginning: trained.dropout == 0)
+    }
+    // Those about one picture are laid out by themselves, for they have nearly all in common.
+    let rows = groups.filter { $0.count == 1 }.flatMap { data.examples[$0] }
+    return batches(rows) + groups.filter { $0.count > 1 }.flatMap { batches(Array(data.examples[$0])) }
   }
 
   private func evaluate(
@@ -194,11 +201,11 @@ public final class Trainer {
     try report(.evaluation(step: step, loss: loss, isBest: isBest))
   }
 
-  /// Nats per token that counts, over the first `rows` of some data; 0 for all.
+  /// Nats per token that counts, over the first `rows` (or pictures) of some data; 0 for all.
   public func loss(_ data: TrainingData, rows: Int = 0) throws -> Double {
-    let examples = Array(rows > 0 ? data.examples.prefix(rows) : data.examples[...])
+    let groups = Array(rows > 0 ? data.groups.prefix(rows) : data.groups[...])
     var loss = 0.0, weight = 0.0
-    for batch in batches(examples) {
+    for batch in batches(of: data, groups) {
       try Task.checkCancellation()
       loss += pass.loss(batch)
       weight += batch.weight

@@ -1,3 +1,5 @@
+import DuetRuntime
+
 /// Rows of tokens laid end to end for one pass. Tokens attend within their own row only, and the
 /// positions of each row start at 0.
 ///
@@ -29,6 +31,8 @@ package struct PackedBatch: Sendable {
   }
 
   package private(set) var tokens: [Int32] = []
+  /// The pictures that negative tokens belong to, each once.
+  private(set) var pictures: [InputEmbeddings] = []
   private(set) var segments: [Segment] = []
   package private(set) var targets: [Target] = []
   /// Where predictions are made, in order.
@@ -57,10 +61,33 @@ package struct PackedBatch: Sendable {
       tokens = Array(first.tokens[..<beginning])
       segments = [Segment(range: 0..<beginning, beginning: 0)]
     }
-    for example in examples { append(example) }
+    for example in examples {
+      append(example)
+      if let picture = example.picture, !pictures.contains(picture) { pictures.append(picture) }
+    }
     places = Set(targets.map(\.position)).sorted()
     let numbers = Dictionary(uniqueKeysWithValues: zip(places, places.indices))
     for index in targets.indices { targets[index].place = numbers[targets[index].position] ?? 0 }
+  }
+
+  /// Where a feature is read: its place in the batch, and where it lies.
+  struct Feature {
+    let position: Int
+    let values: FloatBuffer
+    let start: Int
+  }
+
+  /// The features of all pictures in the order of the batch. O(tokens * pictures).
+  var features: [Feature] {
+    guard !pictures.isEmpty else { return [] }
+    return tokens.indices.compactMap { position in
+      guard tokens[position] < 0 else { return nil }
+      for picture in pictures {
+        guard let start = picture.start(of: tokens[position]) else { continue }
+        return Feature(position: position, values: picture.values, start: start)
+      }
+      return nil
+    }
   }
 
   /// The sum of the weights.

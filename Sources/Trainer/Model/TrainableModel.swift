@@ -17,6 +17,8 @@ package final class TrainableModel {
   /// Embedding and output where they are trained; the same object where they are tied.
   let embeddingParameter: Parameter?
   let outputParameter: Parameter?
+  /// What turns features of pictures into vectors, where it is trained.
+  package let projector: PictureProjector?
   package let kernels: TrainingKernels
   let pool: ThreadPool
   private let sharesWeights: Bool
@@ -62,7 +64,15 @@ package final class TrainableModel {
     } catch {
       throw .model(error)
     }
-    parameters = builder.parameters
+    guard case .projector(let options) = method else {
+      parameters = builder.parameters
+      projector = nil
+      return
+    }
+    let projector = PictureProjector(
+      options, width: model.config.embeddingLength, kernels: kernels, random: &builder.random)
+    parameters = projector.parameters
+    self.projector = projector
   }
 
   private static func refuseQuantized(_ model: Model) throws(TrainingError) {

@@ -4,15 +4,35 @@ public enum TrainingMethod: Sendable, Equatable {
   case lora(LoRAOptions)
   /// Every weight.
   case full
+  /// What turns a picture's features into vectors of a model that stays as it is.
+  case projector(ProjectorOptions)
 
   var isFull: Bool { self == .full }
 
   /// The same text for the same method; sets have no order of their own.
   var identity: String {
+    if case .projector(let options) = self {
+      return "projector of \(options.features) features over \(options.hidden) values"
+    }
     guard case .lora(let options) = self else { return "full" }
     let targets = LoRAOptions.Target.allCases.filter(options.targets.contains).map(\.rawValue)
     return "lora of rank \(options.rank), alpha \(options.alpha), dropout \(options.dropout) on "
       + targets.joined(separator: " ")
+  }
+}
+
+/// The shape of a picture's projector.
+public struct ProjectorOptions: Sendable, Equatable {
+  /// Values of a feature.
+  public let features: Int
+  /// Values between the two layers.
+  public let hidden: Int
+
+  /// - Precondition: both are positive.
+  public init(features: Int, hidden: Int) {
+    precondition(features > 0 && hidden > 0, "a projector has a width")
+    self.features = features
+    self.hidden = hidden
   }
 }
 

@@ -129,8 +129,8 @@ extension TrainingPass {
     let dInputs = Block.rows(tokens, of: scratch.dInputs, shape.inputs)
     normalize(saved.input, layer.attentionNorm, tokens)
     accumulate(layer.inputs, .rows(tokens, of: scratch.normed, shape.width), dInputs, site: index * 4)
-    // Nothing that is trained lies before the first layer, unless everything is.
-    guard index > 0 || trained.method.isFull else { return }
+    // Nothing that is trained lies before the first layer, unless everything or a projector is.
+    guard index > 0 || trained.method.isFull || trained.projector != nil else { return }
     projectBackward(
       layer.inputs, dInputs, into: .rows(tokens, of: scratch.dNormed, shape.width), site: index * 4)
     normBackward(saved.input, layer.attentionNorm, dy: scratch.dNormed, into: scratch.hidden, tokens)

@@ -22,6 +22,8 @@ package final class TrainingPass {
   private var rowCapacity = 0
   /// Where dropout draws from in this pass; nil for none, as in evaluation.
   var dropoutSeed: UInt64?
+  /// Of the pictures of the present batch.
+  private var pictures: PictureProjector.State?
 
   var pool: ThreadPool { trained.pool }
   var operations: Operations { trained.operations }
@@ -100,7 +102,9 @@ package final class TrainingPass {
 
   private func embed(_ batch: PackedBatch) {
     let out = saved.first?.input ?? scratch.hidden
+    placePictures(batch, into: out)
     forEachToken(batch.tokens.count) { [self] token in
+      guard batch.tokens[token] >= 0 else { return }
       let row = row(batch.tokens[token]), range = range(token)
       if let parameter = trained.embeddingParameter {
         kernels.copy(
@@ -113,10 +117,32 @@ package final class TrainingPass {
     }
   }
 
+  private func placePictures(_ batch: PackedBatch, into out: FloatBuffer) {
+    pictures = nil
+    let features = batch.features
+    guard let projector = trained.projector, !features.isEmpty else { return }
+    let state = projector.forward(features, operations, pool)
+    for (row, feature) in features.enumerated() {
+      kernels.copy(state.out.buffer, state.out.range(row), to: out, at: range(feature.position).lowerBound)
+    }
+    pictures = state
+  }
+
+  private func placePicturesBackward() {
+    guard let projector = trained.projector, let state = pictures else { return }
+    let d = Block.matrix(state.features.count, shape.width)
+    for (row, feature) in state.features.enumerated() {
+      kernels.copy(scratch.hidden, range(feature.position), to: d.buffer, at: d.range(row).lowerBound)
+    }
+    projector.backward(state, d, pool)
+    pictures = nil
+  }
+
   private func row(_ token: Int32) -> Int { min(max(0, Int(token)), config.vocabularySize - 1) }
 
   /// Token by token in order, for a token may occur often.
   private func embedBackward(_ batch: PackedBatch) {
+    placePicturesBackward()
     guard let parameter = trained.embeddingParameter else { return }
     for (index, token) in batch.tokens.enumerated() {
       kernels.add(

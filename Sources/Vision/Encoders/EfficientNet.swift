@@ -9,6 +9,9 @@ import DuetRuntime
 final class EfficientNet: SquareEncoder {
   let tokenCount: Int
   let width: Int
+  /// Values of a feature.
+  private let featureWidth: Int
+  private let projector: FeatureProjector?
   private let side: Int
   private let stem: Pointwise
   private let blocks: [Block]
@@ -22,10 +25,12 @@ final class EfficientNet: SquareEncoder {
   private static let stemStep = 2
   private static let widths = 8...4_096
 
-  init(_ fields: VisionFields, _ run: LayerRunner, precision: ActivationType) throws(VisionError) {
+  init(
+    _ fields: VisionFields, _ run: LayerRunner, precision: ActivationType, projects: Bool
+  ) throws(VisionError) {
     self.run = run
     side = try fields.side()
-    width = try fields.required("embedding_length", Self.widths)
+    featureWidth = try fields.required("embedding_length", Self.widths)
     let weights = VisionWeights(file: fields.file, operations: run.operations)
     let count = try fields.required("block_count", 1...64)
     let steps = try Self.steps(fields, count)
@@ -46,10 +51,14 @@ final class EfficientNet: SquareEncoder {
       (channels, size) = (block.channels, block.outSize)
     }
     self.blocks = blocks
-    head = try Pointwise("v.head", weights, rows: width, channels: channels, precision: precision)
-    try fields.checkRoom(size * size, width)
+    head = try Pointwise("v.head", weights, rows: featureWidth, channels: channels, precision: precision)
+    try fields.checkRoom(size * size, featureWidth)
     tokenCount = size * size
-    features = FloatBuffer(count: tokenCount * width)
+    features = FloatBuffer(count: tokenCount * featureWidth)
+    projector =
+      projects
+      ? try FeatureProjector(fields, weights, tokens: tokenCount, columns: featureWidth) : nil
+    width = projector?.width ?? featureWidth
   }
 
   private static func steps(_ fields: VisionFields, _ count: Int) throws(VisionError) -> [Int] {
@@ -84,8 +93,8 @@ final class EfficientNet: SquareEncoder {
       block.apply(input, run)
       input = block.out
     }
-    head.apply(input, pixels: tokenCount, finish: .relu6, out: features, stride: width, run)
-    return features.array(0..<features.count)
+    head.apply(input, pixels: tokenCount, finish: .relu6, out: features, stride: featureWidth, run)
+    return projector?.apply(features, run) ?? features.array(0..<features.count)
   }
 
   /// Each output pixel's 3 x 3 pixels of three channels, in the order of rows, columns, channels.

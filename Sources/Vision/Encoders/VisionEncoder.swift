@@ -20,9 +20,11 @@ public final class VisionEncoder {
   ///   - tier: The kernels by name, the fastest unless given.
   ///   - precision: What the quantized 1 x 1 convolutions of EfficientNet are multiplied by. Floats are
   ///     nearer to the original and faster; int8 takes a third of the memory.
+  ///   - projects: Whether features of EfficientNet go through the file's projector, where it has one.
   /// - Throws: `VisionError`, naming the field or tensor at fault.
   public init(
-    path: String, threads: Int? = nil, tier: String? = nil, precision: ActivationType = .float32
+    path: String, threads: Int? = nil, tier: String? = nil, precision: ActivationType = .float32,
+    projects: Bool = true
   ) throws(VisionError) {
     let file: GGUFFile, operations: Operations
     do { file = try GGUFFile(path: path) } catch { throw .file(error) }
@@ -32,13 +34,19 @@ public final class VisionEncoder {
     processor = try fields.processor()
     switch fields.projector {
     case .efficientNet:
-      encoder = try EfficientNet(fields, LayerRunner(operations, pool), precision: precision)
+      encoder = try EfficientNet(
+        fields, LayerRunner(operations, pool), precision: precision, projects: projects)
     case .mlp, .idefics3, .gemma3: encoder = try VisionTransformer(fields, LayerRunner(operations, pool))
     }
   }
 
   /// The embeddings of a square of the processor's side, [tokens, width].
   public func encode(_ square: Bitmap) -> [Float] { encode(values: processor.normalized(square)) }
+
+  /// What a model reads in place of a picture: the embeddings of its squares, one after the other.
+  public func embeddings(of picture: Bitmap) -> InputEmbeddings {
+    InputEmbeddings(processor.frames(picture).squares.flatMap(encode), width: width)
+  }
 
   /// The same from normalized values, [side, side, 3].
   package func encode(values: [Float]) -> [Float] {

@@ -10,7 +10,7 @@ struct VisionFields {
     case idefics3
     /// Gemma 3: means of neighbouring patches, a norm, one layer.
     case gemma3
-    /// EfficientNet-Lite features as they are.
+    /// EfficientNet-Lite features, through two layers where the file has them.
     case efficientNet = "efficientnet"
   }
 

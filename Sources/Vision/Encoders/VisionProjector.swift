@@ -45,7 +45,7 @@ struct VisionProjector {
   }
 
   /// A layer whose rows the file decides.
-  private static func layer(
+  static func layer(
     _ source: VisionWeights, _ name: String, columns: Int
   ) throws(VisionError) -> LinearLayer {
     try source.layer(name, rows: rows(source, "\(name).weight"), columns: columns)
