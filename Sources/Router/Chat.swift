@@ -133,6 +133,13 @@ public final class Chat: Sendable {
     }
   }
 
+  /// Takes up a conversation that was held before: its turns, of which the passages have numbers up to
+  /// `lastNumber`. Passages that come now have higher ones.
+  public func goOn(from turns: [ChatMessage], lastNumber: Int) {
+    self.turns = turns
+    state.withLock { $0.lastNumber = lastNumber }
+  }
+
   /// Forgets all turns and the passages they brought.
   public func reset() {
     turns = []
@@ -143,17 +150,26 @@ public final class Chat: Sendable {
   public var hasTemplate: Bool { session.engine.model.template != nil }
 
   /// Asks, and streams everything that happens until the answer is complete.
+  ///
+  /// - Parameters:
+  ///   - question: what is asked.
+  ///   - picture: what it is about, as a `VisionEncoder` gives it; such a turn goes to *grounded*, as do those
+  ///     after it while the picture is in the conversation.
+  ///   - options: what the answer may be like.
   public func ask(
-    _ question: String, _ options: GenerationOptions = GenerationOptions()
+    _ question: String, about picture: InputEmbeddings? = nil,
+    _ options: GenerationOptions = GenerationOptions()
   ) -> AsyncThrowingStream<ChatEvent, any Error> {
-    .task { [self] in try await answer(question, options, $0) }
+    .task { [self] in try await answer(question, picture, options, $0) }
   }
 
   private func answer(
-    _ question: String, _ options: GenerationOptions, _ yield: (ChatEvent) -> Void
+    _ question: String, _ picture: InputEmbeddings?, _ options: GenerationOptions,
+    _ yield: (ChatEvent) -> Void
   ) async throws {
     let before = state.withLock { $0 }
-    let prompt = try place(question)
+    var prompt = try place(question, picture)
+    prompt.picture = picture
     do {
       try await answer(prompt, options, yield)
     } catch let error as SessionError {
@@ -183,7 +199,8 @@ public final class Chat: Sendable {
     reply.score = prompt.decision.score
     reply.leavesOutContext = prompt.decision.leavesOutContext
     yield(.routed(prompt.decision, context: prompt.context))
-    for try await event in take(reply.route).events(replyingTo: prompt.text, options) {
+    let events = take(reply.route).events(replyingTo: prompt.text, about: prompt.picture, options)
+    for try await event in events {
       switch event {
       case .text(let text): yield(.text(text))
       case .droppedTurns(let count):
@@ -208,10 +225,19 @@ public final class Chat: Sendable {
     let text: String
     let context: [Source]
     let decision: Router.Decision
+    var picture: InputEmbeddings?
   }
 
-  /// Finds the passages for a question, routes it, and puts the passages where they stay.
-  private func place(_ question: String) throws -> Prompt {
+  /// Finds the passages for a question, routes it, and puts the passages where they stay. Documents are not
+  /// asked about a picture.
+  private func place(_ question: String, _ picture: InputEmbeddings?) throws -> Prompt {
+    if picture != nil || (isPair && documents == nil && turns.contains { $0.picture != nil }) {
+      state.withLock { $0.turns += 1 }
+      return Prompt(
+        text: question, context: [],
+        decision: Router.Decision(
+          route: isPair ? .grounded : .base, score: nil, reason: "it is about the picture"))
+    }
     let (documents, shown, isWhole) = state.withLock { state in
       state.turns += 1
       return (state.documents, state.shown.map(\.source), state.isWhole)

@@ -15,6 +15,8 @@ struct Asking: Sendable {
   let isVerbose: Bool
   /// Whether a person is in conversation, and sees the route of each turn.
   var isConversation = false
+  /// What the first question is about; nil for words alone.
+  var picture: InputEmbeddings?
 
   private var style: Style { Style(.output) }
   private var notes: Style { Style(.errors) }
@@ -39,7 +41,8 @@ struct Asking: Sendable {
     let bar = Progress("reading", unit: "tokens")
     defer { bar.clear() }
     do {
-      for try await event in chat.ask(question, options) {
+      let picture = chat.turns.isEmpty ? picture : nil
+      for try await event in chat.ask(question, about: picture, options) {
         switch event {
         case .prefill(let done, let total): bar.update(done, of: total)
         case .routed(let decision, let context): show(decision, context)

@@ -3,6 +3,7 @@ import DuetDocuments
 import DuetRouter
 import DuetRuntime
 import DuetTerminal
+import DuetVision
 import Foundation
 
 /// `duet chat`: one answer, or a conversation.
@@ -19,6 +20,7 @@ struct ChatCommand: AsyncParsableCommand {
         duet chat "Write a haiku about rivers."
         duet chat --doc notes/ --doc report.pdf "When does the lease end?"
         git diff | duet chat "Summarise these changes."
+        duet chat --image photo.jpg "What is on the table?"
         duet chat --continue
         duet chat --json "What is 2+2?" | jq -r .text
       """)
@@ -30,6 +32,12 @@ struct ChatCommand: AsyncParsableCommand {
     help: ArgumentHelp("A file or folder to answer from; may be given several times.", valueName: "path"),
     completion: .file())
   var documents: [String] = []
+  @Option(
+    name: .customLong("image"),
+    help: ArgumentHelp("A picture that the first question is about: a JPEG or PNG file.", valueName: "file"),
+    completion: .file())
+  var image: String?
+  @OptionGroup var vision: VisionOption
   @Option(help: ArgumentHelp("What the model is told before everything else.", valueName: "text"))
   var system: String?
   @Flag(help: "Print one JSON object instead of the bare answer.")
@@ -49,6 +57,8 @@ struct ChatCommand: AsyncParsableCommand {
     if json, prompt.isEmpty, StandardStream.input.isTerminal {
       throw ValidationError("--json needs a prompt")
     }
+    if image?.isEmpty == true { throw ValidationError("--image needs a path") }
+    if image == nil, vision.vision != nil { throw ValidationError("--vision goes with --image") }
     if documents.contains("") { throw ValidationError("--doc needs a path") }
     if pair.path != nil, model.model != nil || adapter.adapter != nil {
       throw ValidationError("--pair brings its own model and adapters; leave out --model and --adapter")
@@ -63,6 +73,8 @@ struct ChatCommand: AsyncParsableCommand {
     let speaker = try open(saved, pairPath: pairPath)
     let engine = speaker.engine
     let loading = (ContinuousClock.now - start) / .seconds(1)
+    let image = image.map(Folders.absolute) ?? saved?.image
+    let picture = try image.map { try look(at: $0, speaker, pairPath: pairPath) }
     let documents = saved?.documentPaths(documents) ?? documents, system = system ?? saved?.system
     let index = documents.isEmpty ? nil : try DocumentIndex()
     let collection = try index?.collection(documents, isVerbose: verbose)
@@ -70,16 +82,17 @@ struct ChatCommand: AsyncParsableCommand {
     if !chat.hasTemplate { warn("\(speaker.name) is a base model: it continues text rather than chats") }
     let asking = Asking(
       chat: chat, name: speaker.name, options: answer.options, loadSeconds: loading, isVerbose: verbose,
-      isConversation: question == nil)
+      isConversation: question == nil, picture: picture)
     if verbose {
       warn(
         "\(speaker.name), kernels \(engine.model.kernels), threads \(engine.threads), loaded in \(Figures.short(loading)) s"
       )
     }
-    let new = SavedConversation(
+    var new = SavedConversation(
       model: engine.model.file.path, modelName: speaker.name, adapter: adapter.adapter, pair: pairPath,
       system: system, documents: documents)
-    if let saved { chat.turns = saved.chatMessages }
+    new.image = image
+    if let saved { chat.goOn(from: saved.chatMessages(about: picture), lastNumber: saved.lastNumber) }
     let keeper = ConversationKeeper(
       saved ?? new, isOn: !resuming.noHistory && (question == nil || saved != nil))
     if let question {
@@ -88,6 +101,23 @@ struct ChatCommand: AsyncParsableCommand {
       try await Conversation(asking: asking, keeper: keeper).run()
     }
     await speaker.finishSaving()
+  }
+
+  /// What the model is to see.
+  private func look(at image: String, _ speaker: Speaker, pairPath: String?) throws -> InputEmbeddings {
+    let path: String
+    if let pairPath {
+      path = try PairFiles(pairPath).visionPath(vision.vision)
+    } else {
+      guard let given = vision.vision else {
+        throw ValidationError("a model needs --vision, the mmproj file that goes with it")
+      }
+      path = Folders.expanded(given)
+    }
+    let encoder = try VisionEncoder(path: path, threads: speaker.engine.threads, tier: Folders.kernels)
+    try encoder.check(speaker.engine.model)
+    let file = PictureFile(name: image, path: image)
+    return encoder.embeddings(of: try file.bitmap(for: encoder))
   }
 
   /// The pair that comes with Duet, where nothing says who is to answer.

@@ -14,6 +14,8 @@ enum CommandError: Error, CustomStringConvertible {
   case goneModel(conversation: String, what: String, path: String, option: String)
   case badLine(path: String, line: Int)
   case noQuestions(path: String, tokens: Int)
+  case noPictures(path: String)
+  case blindPair(path: String)
 
   var description: String {
     switch self {
@@ -40,6 +42,9 @@ enum CommandError: Error, CustomStringConvertible {
       "the \(what) of the conversation \(conversation), \(path), is gone; give another with \(option)"
     case .badLine(let path, let line):
       "\(path):\(line) is no JSON object with title, instruction and context; give JSON lines"
+    case .noPictures(let path): "no JPEG or PNG files in \(path); give pictures, or a folder that has some"
+    case .blindPair(let path):
+      "the pair of \(path) has no vision part; give one with --vision, or make the pair again with --vision"
     case .noQuestions(let path, let tokens):
       "\(path) has no article of \(tokens) tokens; give more text"
     case .tooFewTokens(let count, let least):

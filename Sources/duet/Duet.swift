@@ -12,13 +12,14 @@ struct Duet: AsyncParsableCommand {
       Examples:
         duet chat "What is the capital of France?"
         duet chat --doc notes/ "When does the lease end?"
+        duet caption photo.jpg
         duet doctor
 
       Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted by Ctrl-C.
       """,
     version: "duet 0.1.0",
     subcommands: [
-      ChatCommand.self, InspectCommand.self, TokenizeCommand.self, EmbedCommand.self,
+      ChatCommand.self, CaptionCommand.self, InspectCommand.self, TokenizeCommand.self, EmbedCommand.self,
       PerplexityCommand.self, BenchCommand.self, QuantizeCommand.self, ImatrixCommand.self,
       CompareCommand.self, TrainCommand.self, LoRACommand.self, PairCommand.self, EvalCommand.self,
       HistoryCommand.self, PullCommand.self,

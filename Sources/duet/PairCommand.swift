@@ -38,6 +38,10 @@ struct PairCommand: ParsableCommand {
     @Option(
       help: ArgumentHelp("The router's weights (default: presence of context decides).", valueName: "file"))
     var router: String?
+    @Option(
+      help: ArgumentHelp(
+        "An mmproj file whose projector was trained for the grounded tuning.", valueName: "file"))
+    var vision: String?
     @Option(help: "What the pair is called (default: the manifest's name).")
     var name: String?
     @Option(
@@ -65,9 +69,11 @@ struct PairCommand: ParsableCommand {
         base: try PairFiles.part(basePath, beside: output, isModel: true),
         grounded: try part(grounded, output), free: try part(free, output),
         router: try router.map { try part($0, output) })
+      manifest.vision = try vision.map { try part($0, output) }
       manifest.scores = try scores.map(Self.routedScores)
       let files = PairFiles(path: output, manifest: manifest)
-      _ = try files.open(EngineOptions())
+      let pair = try files.open(EngineOptions())
+      try files.checkVision(of: pair)
       let file = try OutputFile(path: output, replaces: force)
       try file.write(manifest.encoded())
       try file.finish()
@@ -149,7 +155,7 @@ struct PairCommand: ParsableCommand {
           throw PairError.changed(path: files.path, role: role, file: path)
         }
       }
-      _ = try files.open(EngineOptions())
+      try files.checkVision(of: try files.open(EngineOptions()))
       try say("\(printable(files.manifest.name)) is whole.")
     }
   }

@@ -60,6 +60,7 @@ extension PairCommand {
       manifest.grounded = try PairFiles.part(folder + "/grounded.gguf", beside: target)
       manifest.free = try PairFiles.part(folder + "/free.gguf", beside: target)
       manifest.router = try manifest.router.map { try PairFiles.part(try files.locate($0), beside: target) }
+      manifest.vision = try manifest.vision.map { try PairFiles.part(try files.locate($0), beside: target) }
       let file = try OutputFile(path: target, replaces: force)
       try file.write(manifest.encoded())
       try file.finish()

@@ -42,7 +42,8 @@ struct VisionFlags: ParsableArguments {
 
   @Option(
     name: .customLong("vision"),
-    help: ArgumentHelp("Train a projector of this encoder's features: an mmproj GGUF file.", valueName: "file"),
+    help: ArgumentHelp(
+      "Train a projector of this encoder's features: an mmproj GGUF file.", valueName: "file"),
     completion: .file(extensions: ["gguf"]))
   var encoder: String?
   @Option(help: "Values between the projector's two layers.")

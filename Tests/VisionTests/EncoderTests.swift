@@ -37,6 +37,55 @@ struct EncoderTests {
     #expect(encoder.encode(values: recording.values) == embeddings)
   }
 
+  /// The encoder's file with two drawn layers behind it, which a naive twin applies to its features.
+  @Test(arguments: tiers)
+  func featuresGoThroughTheProjector(tier: String) throws {
+    let recording = try JSONDecoder().decode(Recording.self, from: fixture("efficientnet.json"))
+    let file = try GGUFFile(path: fixturePath("efficientnet.gguf")), plain = fixturePath("efficientnet.gguf")
+    let columns = try VisionEncoder(path: plain).width, hidden = 40, width = 36
+    var random = RandomSource(seed: 5)
+    let layers = [(hidden, columns), (width, hidden)].map { rows, columns in
+      (0..<rows * columns).map { _ in (2 * random.unit() - 1) / Float(columns).squareRoot() }
+    }
+    let biases = [hidden, width].map { count in (0..<count).map { _ in random.unit() - 0.5 } }
+    let path = FileManager.default.temporaryDirectory.path + "/duet-\(UUID().uuidString).gguf"
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let added: [(TensorPlan, [Float])] = [
+      (TensorPlan(name: "mm.0.weight", shape: [columns, hidden], type: .f32), layers[0]),
+      (TensorPlan(name: "mm.0.bias", shape: [hidden], type: .f32), biases[0]),
+      (TensorPlan(name: "mm.2.weight", shape: [hidden, width], type: .f32), layers[1]),
+      (TensorPlan(name: "mm.2.bias", shape: [width], type: .f32), biases[1]),
+    ]
+    let writer = try GGUFWriter(
+      path: path, metadata: file.metadata.keys.compactMap { key in file.metadata[key].map { (key, $0) } },
+      tensors: file.tensors.map { TensorPlan(name: $0.name, shape: $0.shape, type: $0.type) } + added.map(\.0)
+    )
+    for tensor in file.tensors { try writer.write(tensor.file.bytes(tensor.range)) }
+    for (_, values) in added { try writer.write(values.span) }
+    try writer.finish()
+
+    let bare = try VisionEncoder(path: path, threads: 2, tier: tier, projects: false)
+    let features = bare.encode(values: recording.values)
+    let encoder = try VisionEncoder(path: path, threads: 2, tier: tier)
+    let found = encoder.encode(values: recording.values)
+    #expect(bare.width == columns && encoder.width == width && encoder.question == nil)
+    for token in 0..<encoder.tokenCount {
+      let x = features[token * columns..<(token + 1) * columns].map(Double.init)
+      let inner = (0..<hidden).map { row in
+        let sum = x.indices.reduce(Double(biases[0][row])) {
+          $0 + x[$1] * Double(layers[0][row * columns + $1])
+        }
+        return 0.5 * sum * (1 + tanh((2 / Double.pi).squareRoot() * (sum + 0.044715 * sum * sum * sum)))
+      }
+      for row in 0..<width {
+        let sum = inner.indices.reduce(Double(biases[1][row])) {
+          $0 + inner[$1] * Double(layers[1][row * hidden + $1])
+        }
+        #expect(abs(sum - Double(found[token * width + row])) < 1e-4 * max(1, abs(sum)))
+      }
+    }
+  }
+
   @Test func threadsDoNotChangeTheResult() throws {
     let recording = try JSONDecoder().decode(Recording.self, from: fixture("mlp.json"))
     let one = try VisionEncoder(path: fixturePath("mlp.gguf"), threads: 1).encode(values: recording.values)

@@ -51,6 +51,8 @@ public struct PairManifest: Sendable, Equatable, Codable {
   public var free: Part
   /// The router; without one, whatever has context goes to *grounded*.
   public var router: Part?
+  /// The encoder of pictures and its projector to the base's embeddings; without one the pair sees nothing.
+  public var vision: Part?
   /// Points of an evaluation, 0 to 100, by column.
   public var scores: [String: Double]?
 
@@ -68,6 +70,7 @@ public struct PairManifest: Sendable, Equatable, Codable {
   public var parts: [(role: String, part: Part)] {
     var parts = [("base", base), ("grounded", grounded), ("free", free)]
     if let router { parts.append(("router", router)) }
+    if let vision { parts.append(("vision part", vision)) }
     return parts
   }
 

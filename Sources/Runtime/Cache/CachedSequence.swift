@@ -11,6 +11,8 @@ package final class CachedSequence {
   package private(set) var tokens: [Int32] = []
   /// The pictures that negative tokens belong to.
   package var pictures: [InputEmbeddings] = []
+  /// Positions of which it is recorded how much the last tokens attend to them; nil for none.
+  package var watched: Range<Int>?
   private var pages: [CachePage] = []
 
   package init(layout: CacheLayout, salt: UInt64) {

@@ -32,12 +32,23 @@ extension Decoder {
       [(weights.query, space.query), (weights.key, space.key), (weights.value, space.value)],
       by: space.normed, tokens: rows.count, changes: changes(layer, .attention))
     forEachToken(rows.count) { [self] token in place(rows[token], token, layer, weights) }
+    record(rows, layer)
     let work = rows.count <= Self.directTokens ? segmentWork(rows, layer) : []
     if work.isEmpty { attendByToken(rows, layer) } else { attendBySegment(rows, layer, work) }
     multiply(
       [(weights.output, space.result)], by: space.attended, tokens: rows.count,
       changes: changes(layer, .output))
     addResult(rows.count, bias: weights.biases.output, norm: weights.attentionResultNorm)
+  }
+
+  /// Notes what is attended to, for the rows that may be asked for their logits.
+  private func record(_ rows: [Row], _ layer: Int) {
+    guard let attentionRecord else { return }
+    for row in rows.count <= Self.directTokens ? rows.indices : rows.indices.suffix(1) {
+      attentionRecord.add(
+        row, rows[row].sequence, context: firstPosition(rows[row], layer)..<rows[row].position + 1,
+        layer: layer, query: space.query)
+    }
   }
 
   /// Normalises and rotates a token's queries and keys, and writes its keys and values to the cache.

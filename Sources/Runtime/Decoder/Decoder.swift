@@ -42,6 +42,11 @@ package final class Decoder {
   package let capacity: Int
   /// Logits of the last step, [rows, vocabulary], in the order of its tokens.
   package private(set) var logits = FloatBuffer(count: 0)
+  /// What the last step attended to of the positions that its sequences watch; nil where none does.
+  private(set) var attentionRecord: AttentionRecord?
+  /// Of each row of the last step the shares of the positions that its sequence watches; empty for rows of
+  /// which nothing was recorded.
+  package var attentionShares: [[Float]] { attentionRecord?.shares ?? [] }
   /// Called before each product with the matrices, what they are multiplied by, and how many tokens
   /// of it; nil for nobody.
   package var observer: ((_ matrices: [Matrix], _ inputs: Activations, _ tokens: Int) -> Void)?
@@ -89,6 +94,7 @@ package final class Decoder {
     precondition(rows.count <= capacity, "more tokens than the decoder has room for")
     grow(rows.count)
     tune(rows)
+    prepareRecord(steps, rows)
     embed(rows)
     for layer in weights.layers.indices {
       attend(rows, layer)
@@ -96,6 +102,12 @@ package final class Decoder {
     }
     for step in steps { step.sequence.commit(step.tokens, to: store) }
     return computeLogits(wanted(steps))
+  }
+
+  private func prepareRecord(_ steps: [DecoderStep], _ rows: [Row]) {
+    guard steps.contains(where: { $0.sequence.watched != nil }) else { return attentionRecord = nil }
+    if attentionRecord == nil { attentionRecord = AttentionRecord(config, operations) }
+    attentionRecord?.begin(rows: rows.count)
   }
 
   private func layOut(_ steps: [DecoderStep]) -> [Row] {

@@ -62,7 +62,7 @@ struct AnswerGenerator {
     completion.timings.prefill = seconds(since: start)
     completion.timings.firstToken = completion.timings.prefill
     while try await !take(next) {
-      next = try await advance(next[next.count - 1])
+      next = try await advance(next.tokens[next.tokens.count - 1])
     }
     emit(assembler.finish())
     completion.timings.decode = seconds(since: start) - completion.timings.firstToken
@@ -71,19 +71,23 @@ struct AnswerGenerator {
   /// Makes tokens part of the answer. All but the last are in the cache already.
   ///
   /// - Returns: whether the answer is complete.
-  private mutating func take(_ next: [Int32]) async throws -> Bool {
-    for (index, token) in next.enumerated() {
+  private mutating func take(_ next: Advance) async throws -> Bool {
+    for (index, token) in next.tokens.enumerated() {
       if try await take(token) { return true }
-      if index < next.count - 1 { tokens.append(token) }
+      if index < next.attention.count {
+        completion.attention.append(
+          AttendedToken(bytes: tokenizer.bytes(of: token), shares: next.attention[index]))
+      }
+      if index < next.tokens.count - 1 { tokens.append(token) }
     }
     return false
   }
 
   /// Reads the tokens that the cache does not hold, and draws the first new one.
-  private mutating func read() async throws -> [Int32] {
+  private mutating func read() async throws -> Advance {
     let cached = await engine.begin(
-      sequence, prompt: tokens, pictures: conversation.turns.compactMap(\.picture), answered: answer.count,
-      sampling: options.sampling)
+      sequence, prompt: tokens, pictures: conversation.turns.compactMap(\.picture), watching: watched(),
+      answered: answer.count, sampling: options.sampling)
     if answer.isEmpty { completion.usage.cachedTokens = cached }
     var rest = tokens[cached...]
     while rest.count > engine.options.batch {
@@ -94,7 +98,15 @@ struct AnswerGenerator {
       yield(.prefill(done: tokens.count - rest.count, total: tokens.count))
     }
     try Task.checkCancellation()
-    return await engine.next(sequence, reading: rest).tokens
+    return await engine.next(sequence, reading: rest)
+  }
+
+  /// Where the first picture stands in the prompt, if its attention is asked for.
+  private func watched() -> Range<Int>? {
+    guard options.recordsAttention, let picture = conversation.turns.lazy.compactMap(\.picture).first,
+      let start = picture.tokens.first.flatMap({ tokens.firstIndex(of: $0) })
+    else { return nil }
+    return start..<start + picture.count
   }
 
   /// Makes `token` part of the answer.
@@ -117,7 +129,7 @@ struct AnswerGenerator {
   }
 
   /// The tokens after `token`, which follows all others.
-  private mutating func advance(_ token: Int32) async throws -> [Int32] {
+  private mutating func advance(_ token: Int32) async throws -> Advance {
     try Task.checkCancellation()
     guard tokens.count + 1 < engine.contextLength else { return try await reread() }
     tokens.append(token)
@@ -125,7 +137,7 @@ struct AnswerGenerator {
       sequence, reading: [token], drafting: options.drafting, mostDrafts: mostDrafts)
     completion.usage.draftedTokens += next.drafted
     completion.usage.acceptedTokens += next.tokens.count - 1
-    return next.tokens
+    return next
   }
 
   /// Tokens that may be drafted: with them neither the answer nor the context gets too long.
@@ -140,7 +152,7 @@ struct AnswerGenerator {
   }
 
   /// The context is full: goes on without the oldest turns.
-  private mutating func reread() async throws -> [Int32] {
+  private mutating func reread() async throws -> Advance {
     tokens = try fit()
     return try await read()
   }

@@ -4,6 +4,9 @@ struct Advance: Sendable {
   var tokens: [Int32] = []
   /// Tokens that were drafted.
   var drafted = 0
+  /// For each of the tokens what was attended to where it was chosen, of the watched positions; empty where
+  /// nothing is watched.
+  var attention: [[Float]] = []
 }
 
 extension Engine {
@@ -28,13 +31,16 @@ extension Engine {
   ///
   /// - Parameters:
   ///   - pictures: that negative tokens of the prompt belong to.
+  ///   - watching: positions of which the answer's attention is recorded.
   ///   - answered: tokens at the end of the prompt that are the answer so far.
   /// - Returns: tokens that need not be read again.
   func begin(
-    _ id: Int, prompt: [Int32], pictures: [InputEmbeddings] = [], answered: Int, sampling: SamplingOptions
+    _ id: Int, prompt: [Int32], pictures: [InputEmbeddings] = [], watching: Range<Int>? = nil, answered: Int,
+    sampling: SamplingOptions
   ) -> Int {
     guard let state = states[id] else { return 0 }
     state.sequence.pictures = pictures
+    state.sequence.watched = watching
     answering.insert(id)
     times.restart()
     return state.begin(prompt, answered: answered, sampling, store)
@@ -96,7 +102,8 @@ extension Engine {
       [DecoderStep(state.sequence, request.tokens, logits: request.chooses ? .last : .none)], store: store)
     let chosen = request.chooses ? choose(state, [], row: 0) : []
     if request.chooses { save(state) }
-    request.done.resume(returning: Advance(tokens: chosen))
+    let attention = decoder.attentionShares.suffix(chosen.count)
+    request.done.resume(returning: Advance(tokens: chosen, attention: Array(attention)))
   }
 
   /// The next tokens of sequences, at most as many as are multiplied one by one. Drafts are made
@@ -118,10 +125,12 @@ extension Engine {
     for (request, state, match) in parts {
       let draft = match?.draft ?? []
       let chosen = choose(state, draft, row: row)
+      let attention = decoder.attentionShares.dropFirst(row).prefix(chosen.count)
       row += draft.count + 1
       if isAlone { state.settle(match, accepted: chosen.count - 1, cost: cost) }
       save(state)
-      request.done.resume(returning: Advance(tokens: chosen, drafted: draft.count))
+      request.done.resume(
+        returning: Advance(tokens: chosen, drafted: draft.count, attention: Array(attention)))
     }
   }
 

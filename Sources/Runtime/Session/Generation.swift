@@ -11,6 +11,9 @@ public struct GenerationOptions: Sendable {
   /// Whether tokens are drafted from what the context says after the same words, and several checked
   /// in one pass. It changes no answer, only how fast it comes.
   public var drafting = Drafting.adaptive
+  /// Whether it is noted how much each token of the answer attends to the first picture of the conversation. It
+  /// changes no answer.
+  public var recordsAttention = false
 
   /// Greedy, up to 512 tokens.
   public init() {}
@@ -80,9 +83,19 @@ public struct Completion: Sendable, Equatable {
   public var usage = Usage()
   /// Seconds.
   public var timings = Timings()
+  /// The tokens of the answer with what each attended to, where `recordsAttention` asked for it.
+  public var attention: [AttendedToken] = []
 
   /// No text yet.
   public init() {}
+}
+
+/// A token of an answer, and how much each vector of a picture was attended to where it was chosen.
+public struct AttendedToken: Sendable, Equatable {
+  /// Of its text, which may end within a character.
+  public let bytes: [UInt8]
+  /// For each vector a share of all attention, 0 to 1: the mean over all heads of all layers.
+  public let shares: [Float]
 }
 
 /// What happens while an answer is generated.

@@ -65,7 +65,8 @@ public final class Session: Sendable {
 
   /// Asks, and streams the text of the answer.
   public func reply(
-    to question: String, about picture: InputEmbeddings? = nil, _ options: GenerationOptions = GenerationOptions()
+    to question: String, about picture: InputEmbeddings? = nil,
+    _ options: GenerationOptions = GenerationOptions()
   ) -> AsyncThrowingStream<String, any Error> {
     let events = events(replyingTo: question, about: picture, options)
     return .task { yield in
@@ -83,7 +84,8 @@ public final class Session: Sendable {
   ///   - picture: what it is about, as vectors of the model's width; nil for words alone.
   ///   - options: what the answer may be like.
   public func events(
-    replyingTo question: String, about picture: InputEmbeddings? = nil, _ options: GenerationOptions = GenerationOptions()
+    replyingTo question: String, about picture: InputEmbeddings? = nil,
+    _ options: GenerationOptions = GenerationOptions()
   ) -> AsyncThrowingStream<GenerationEvent, any Error> {
     .task { [self] in
       try await answer(ChatMessage(role: .user, content: question, picture: picture), options, $0)

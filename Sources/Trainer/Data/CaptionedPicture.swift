@@ -19,7 +19,9 @@ public struct CaptionedPicture: Sendable, Equatable {
   ///   folder; or of a folder of pictures, each with a text file of the same name, a caption on each line.
   /// - Returns: the pictures in order, and what was left out.
   /// - Throws: `TrainingError.unreadableRows`.
-  static func read(_ path: String) throws(TrainingError) -> (pictures: [CaptionedPicture], skips: Skips) {
+  package static func read(_ path: String) throws(TrainingError) -> (
+    pictures: [CaptionedPicture], skips: Skips
+  ) {
     var isFolder = false
     if let type = try? FileManager.default.attributesOfItem(atPath: path)[.type] as? FileAttributeType {
       isFolder = type == .typeDirectory

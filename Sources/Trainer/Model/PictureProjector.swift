@@ -55,7 +55,8 @@ package final class PictureProjector: Sendable {
     return State(features: features, x: x, sums: sums, out: out)
   }
 
-  private func apply(_ weight: Parameter, _ bias: Parameter, _ x: Block, into out: Block, _ pool: ThreadPool) {
+  private func apply(_ weight: Parameter, _ bias: Parameter, _ x: Block, into out: Block, _ pool: ThreadPool)
+  {
     pool.multiply(x, by: weight.block, bTransposed: true, into: out)
     for row in 0..<out.rows {
       kernels.add(bias.value, 0..<bias.count, to: out.buffer, at: out.range(row).lowerBound)
@@ -84,7 +85,8 @@ package final class PictureProjector: Sendable {
     accumulate(first, firstBias, state.x, state.sums, pool)
   }
 
-  private func accumulate(_ weight: Parameter, _ bias: Parameter, _ x: Block, _ d: Block, _ pool: ThreadPool) {
+  private func accumulate(_ weight: Parameter, _ bias: Parameter, _ x: Block, _ d: Block, _ pool: ThreadPool)
+  {
     pool.multiply(d, aTransposed: true, by: x, into: weight.gradientBlock, beta: 1)
     for row in 0..<d.rows { kernels.add(d.buffer, d.range(row), to: bias.gradient, at: 0) }
   }

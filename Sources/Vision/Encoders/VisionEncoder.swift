@@ -10,6 +10,9 @@ public final class VisionEncoder {
   public var tokenCount: Int { encoder.tokenCount }
   /// Values of an embedding.
   public var width: Int { encoder.width }
+  /// What the projector was trained to have asked about pictures (`duet.vision.question`); nil where the file
+  /// does not say.
+  public let question: String?
   private let encoder: any SquareEncoder
 
   /// Maps the file and finds its weights.
@@ -32,6 +35,7 @@ public final class VisionEncoder {
     let pool = ThreadPool(threadCount: threads ?? processorCount())
     let fields = try VisionFields(file)
     processor = try fields.processor()
+    question = (try? file.metadata.string("duet.vision.question")) ?? nil
     switch fields.projector {
     case .efficientNet:
       encoder = try EfficientNet(

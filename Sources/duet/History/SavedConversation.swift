@@ -36,6 +36,8 @@ struct SavedConversation: Codable {
   let pair: String?
   let system: String?
   var documents: [String]
+  /// The picture that the first question was about; nil for none.
+  var image: String?
   var turns: [Turn] = []
   var messages: [Message] = []
 
@@ -61,15 +63,20 @@ struct SavedConversation: Codable {
   }
 
   /// The messages as a session takes them; what is neither question nor answer is left out.
-  var chatMessages: [ChatMessage] {
-    messages.compactMap { message in
-      switch message.role {
-      case "user": ChatMessage(role: .user, content: message.content)
-      case "assistant": ChatMessage(role: .assistant, content: message.content)
-      default: nil
+  ///
+  /// - Parameter picture: what the first question was about.
+  func chatMessages(about picture: InputEmbeddings?) -> [ChatMessage] {
+    var messages = messages.compactMap { message in
+      ChatMessage.Role(rawValue: message.role).flatMap { role in
+        role == .user || role == .assistant ? ChatMessage(role: role, content: message.content) : nil
       }
     }
+    if let first = messages.firstIndex(where: { $0.role == .user }) { messages[first].picture = picture }
+    return messages
   }
+
+  /// The highest number that a passage has.
+  var lastNumber: Int { turns.flatMap(\.sources).map(\.number).max() ?? 0 }
 
   /// The first question, as a title.
   var title: String {
