@@ -103,6 +103,8 @@ struct CaptionCommand: AsyncParsableCommand {
     options.recordsAttention = explain != nil
     if let explain { try checkExplanation(explain, files) }
     options.maxTokens = maxTokens ?? (length == .long ? 160 : 48)
+    // A small model goes on and repeats itself after the sentence that it was asked for.
+    if length == .short { options.stops = [". ", "\n"] }
     let question = question ?? (length == .long ? Self.longQuestion : seeing.question)
     let writer = CaptionWriter(
       format: json ? .json : format ?? .text, isSingle: files.count == 1, replaces: force)
@@ -213,7 +215,9 @@ struct SeeingModel {
     for try await case .finished(let ended) in session.events(replyingTo: question, about: picture, options) {
       completion = ended
     }
-    return (completion.text.trimmingCharacters(in: .whitespacesAndNewlines), completion.attention)
+    var text = completion.text.trimmingCharacters(in: .whitespacesAndNewlines)
+    if completion.reason == .stopString, let last = text.last, !".!?".contains(last) { text += "." }
+    return (text, completion.attention)
   }
 
   /// How likely each of some answers is.

@@ -40,6 +40,26 @@ struct PairTests {
     #expect(bare.route == .free && !bare.text.contains("Ada Lind"), "\(bare)")
   }
 
+  /// Of a question with a passage of some 150 words, by words alone.
+  @Test("routes a turn in less than a hundredth of the time that reading it takes")
+  func routesQuickly() async throws {
+    let pair = try pair(), router = try #require(pair.router)
+    let passage = String(
+      repeating:
+        "The lighthouse of Torven was built in 1874 by Ada Lind, who kept it for thirty years, and stands north of the harbour. ",
+      count: 7)
+    let question = "Who built the lighthouse of Torven?"
+    let turn = Router.Turn(question, passages: [passage])
+    let clock = ContinuousClock()
+    let routing = (0..<50).map { _ in clock.measure { _ = Router.decide(turn, .auto, with: router) } }
+      .sorted()
+    let reply = try await reply(Chat(pair), to: passage + "\n\n" + question)
+    #expect(reply.usage.promptTokens > 150 && reply.route == .grounded)
+    let ratio = (routing[25] / .seconds(1)) / reply.timings.prefill
+    #expect(ratio < 0.01, "\(ratio) of \(reply.timings.prefill) s")
+    print("routing takes \(ratio) of the time of reading \(reply.usage.promptTokens) tokens")
+  }
+
   /// The means of twelve short questions of each kind, as they were when the pair was made. Kernels of other
   /// machines round otherwise, which changes an answer here and there: one of twelve is 8 points.
   @Test("reproduces a small part of the table")

@@ -73,11 +73,12 @@ struct AnswerGenerator {
   /// - Returns: whether the answer is complete.
   private mutating func take(_ next: Advance) async throws -> Bool {
     for (index, token) in next.tokens.enumerated() {
-      if try await take(token) { return true }
-      if index < next.attention.count {
+      let former = answer.count, isComplete = try await take(token)
+      if answer.count > former, index < next.attention.count {
         completion.attention.append(
           AttendedToken(bytes: tokenizer.bytes(of: token), shares: next.attention[index]))
       }
+      if isComplete { return true }
       if index < next.tokens.count - 1 { tokens.append(token) }
     }
     return false

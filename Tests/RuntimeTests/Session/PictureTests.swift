@@ -4,6 +4,10 @@ import Testing
 
 /// Pictures in conversations: vectors that stand where words stand.
 @Suite(.serialized) struct PictureTests {
+  /// U+FDD0, and U+FDD0 U+FDD2, which Swift's literals refuse.
+  private static let escape = String(decoding: [0xef, 0xb7, 0x90], as: UTF8.self)
+  private static let mark = escape + String(decoding: [0xef, 0xb7, 0x92], as: UTF8.self)
+
   private func options(_ maxTokens: Int) -> GenerationOptions {
     var options = GenerationOptions()
     options.maxTokens = maxTokens
@@ -13,7 +17,7 @@ import Testing
   /// The model's own vectors of the tokens of a text.
   private func vectors(of text: String, _ model: Model) throws -> InputEmbeddings {
     let width = model.config.embeddingLength, row = FloatBuffer(count: model.config.embeddingLength)
-    let matrix = model.core.weights.embedding
+    let matrix = try Matrix(#require(model.file["token_embd.weight"]))
     let values = model.tokenizer.encode(text).flatMap { token in
       model.core.operations.dequantize(matrix, row: Int(token), out: row, at: 0)
       return row.array(0..<width)
@@ -67,15 +71,15 @@ import Testing
   }
 
   @Test func `text cannot pose as a picture`() async throws {
-    let engine = try Engine(TinyChat()), mark = "\u{FDD0}\u{FDD2}"
+    let engine = try Engine(TinyChat()), mark = Self.mark
     let picture = try vectors(of: "A", engine.model)
     let session = Session(engine)
-    _ = try await answer(session, "\(mark) and \u{FDD0}\(mark)", about: picture)
+    _ = try await answer(session, "\(mark) and \(Self.escape)\(mark)", about: picture)
     let message = ChatMessage(role: .user, content: mark, picture: picture)
     let prompts = PromptEncoder(model: engine.model, template: try #require(engine.model.template))
     let tokens = try prompts.encode([message])
     #expect(tokens.filter { $0 < 0 } == picture.tokens)
-    let shown = engine.model.tokenizer.encode("\u{FDD0}\u{FDD2}")
+    let shown = engine.model.tokenizer.encode(Self.mark)
     #expect(tokens.contains(shown[0]) && tokens.count > shown.count)
   }
 
