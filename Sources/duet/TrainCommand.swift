@@ -10,7 +10,7 @@ extension LoRAOptions.Target: ExpressibleByArgument {}
 
 /// `duet train`: makes a tuning of a model.
 struct TrainCommand: AsyncParsableCommand {
-  enum Method: String, ExpressibleByArgument, CaseIterable { case lora, full }
+  enum Method: String, ExpressibleByArgument, CaseIterable { case lora, full, projector }
 
   static let configuration = CommandConfiguration(
     commandName: "train",
@@ -25,12 +25,13 @@ struct TrainCommand: AsyncParsableCommand {
         duet train --data squad.jsonl --arm free --eval dev.jsonl --patience 3 --out free.gguf
         duet train --data squad.jsonl --arm grounded --out grounded.gguf --resume
 
-      With --vision the model stays as it is, and a projector is trained from a vision encoder's features to its \
-      embeddings. Data is then a folder of pictures, each with a text file of the same name (a caption on each \
+      With --vision a projector is trained from a vision encoder's features to the model's embeddings, and written \
+      to --out with the encoder. With --method lora an adapter of the model is trained too, beside it as \
+      NAME.adapter.gguf; with --method projector the model stays as it is. Data is then a folder of pictures, each with a text file of the same name (a caption on each \
       line), or JSON lines {"image": "photo.jpg", "captions": ["…"]}. A row is a picture with all its captions.
 
       Example:
-        duet train --vision encoder.gguf --base model.gguf --data photos/ --epochs 4 --out vision.gguf
+        duet train --vision encoder.gguf --data photos/ --epochs 4 --initial tuning.gguf --out vision.gguf
       """)
 
   @Option(help: ArgumentHelp("The model to tune.", valueName: "path|name"), completion: .file())
@@ -43,7 +44,10 @@ struct TrainCommand: AsyncParsableCommand {
   var out: String
   @Option(help: "What becomes of the context: grounded, free, mixed or grounded-unmasked.")
   var arm: TrainingArm?
-  @Option(help: "lora trains small matrices beside frozen weights, full all weights.")
+  @Option(
+    help:
+      "lora trains small matrices beside frozen weights, full all weights, projector nothing but that of --vision."
+  )
   var method = Method.lora
   @OptionGroup(title: "Rows") var rows: RowFlags
   @OptionGroup(title: "Training") var training: TrainingFlags
@@ -66,27 +70,35 @@ struct TrainCommand: AsyncParsableCommand {
     if vision.encoder == nil, arm == nil { throw ValidationError("--arm is needed, or --vision") }
     if vision.encoder != nil {
       if arm != nil { throw ValidationError("--arm and --vision exclude each other") }
-      if initial != nil { throw ValidationError("--initial and --vision exclude each other") }
+      if method == .full { throw ValidationError("--method full trains no projector") }
+      if method == .projector, initial != nil { throw ValidationError("--initial starts --method lora") }
       if data.count > 1 || evaluation.eval.count > 1 {
         throw ValidationError("with --vision give --data and --eval once each")
       }
+    }
+    if vision.encoder == nil, method == .projector {
+      throw ValidationError("--method projector needs --vision")
     }
     if resume, initial != nil { throw ValidationError("--resume and --initial exclude each other") }
   }
 
   func run() async throws {
     let out = Folders.expanded(out)
-    for path in [out] + TrainingRun.companions(out) where !force && !resume {
+    for path in [out] + TrainingRun.companions(out, hasAdapter: vision.encoder != nil) where !force && !resume
+    {
       if FileManager.default.fileExists(atPath: path) { throw OutputError.exists(path: path) }
     }
     let tier = Folders.environment["DUET_CPU"].flatMap { $0.isEmpty ? nil : $0 }
     let model = try Model(path: try ModelFiles.path(base), kernels: tier)
     var options = training.options(evaluation, isFull: method == .full)
     let task: TrainingTask
-    if let pictures = try vision.task(model, threads: options.threads) {
+    if let pictures = try vision.task(
+      model, threads: options.threads, lora: method == .lora ? lora.options : nil)
+    {
       task = pictures.task
       options.method = .projector(pictures.options)
-      options.learningRate = training.lr ?? VisionFlags.learningRate
+      let rates = VisionFlags.learningRates
+      options.learningRate = training.lr ?? (method == .lora ? rates.together : rates.alone)
     } else {
       task = .rows(arm ?? .grounded, rows, model, seed: options.seed)
       options.method = method == .full ? .full : .lora(lora.options)
@@ -152,7 +164,10 @@ struct TrainingFlags: ParsableArguments {
   var batch = 16
   @Option(help: "Tokens that pass through the model at a time; memory grows with it.")
   var batchTokens = 1_024
-  @Option(help: "The largest learning rate (default: 2e-4 for LoRA, 2e-5 in full, 1e-3 for --vision).")
+  @Option(
+    help:
+      "The largest learning rate (default: 2e-4 for LoRA, 2e-5 in full; with --vision 5e-4, a projector alone 1e-3)."
+  )
   var lr: Double?
   @Option(help: "The share of steps in which the rate rises.")
   var warmup = 0.03

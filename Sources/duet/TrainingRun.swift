@@ -42,14 +42,20 @@ final class TrainingRun {
   private static func stem(_ out: String) -> String { out.hasSuffix(".gguf") ? String(out.dropLast(5)) : out }
 
   /// The files that lie beside the tuning.
-  static func companions(_ out: String) -> [String] {
-    [".checkpoint", ".metrics.jsonl", ".svg", ".md"].map { stem(out) + $0 }
+  static func companions(_ out: String, hasAdapter: Bool) -> [String] {
+    let suffixes = [".checkpoint", ".metrics.jsonl", ".svg", ".md"] + (hasAdapter ? [adapterSuffix] : [])
+    return suffixes.map { stem(out) + $0 }
   }
+
+  private static let adapterSuffix = ".adapter.gguf"
+
+  /// Where the adapter lies that was trained with what is written to `out`.
+  static func adapter(beside out: String) -> String { stem(out) + adapterSuffix }
 
   func start(data: [String], heldOut: [String], initial: String?, resumes: Bool) throws {
     let rows = try task.read(data, false), measured = heldOut.isEmpty ? nil : try task.read(heldOut, true)
     let trainer = try Trainer(model, data: rows, heldOut: measured, options: options)
-    if resumes { try trainer.resume(checkpoint, identity: task.identity) }
+    if resumes { try trainer.resume(checkpoint, identity: task.identity) } else { try task.begin(trainer) }
     if let initial { try trainer.start(from: Folders.expanded(initial)) }
     describe(trainer, rows)
     let log = MetricsLog(path: stem + ".metrics.jsonl", upTo: trainer.step)

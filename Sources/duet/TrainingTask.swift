@@ -12,6 +12,8 @@ struct TrainingTask {
   let title: String
   /// What a run must have in common with the one that it continues.
   let identity: [(name: String, value: String)]
+  /// Prepares a run that begins.
+  let begin: (_ trainer: Trainer) throws -> Void
   /// Reads files; what is measured on is not disturbed.
   let read: (_ paths: [String], _ isMeasured: Bool) throws -> TrainingData
   /// Writes what is trained under a path and a name.
@@ -21,7 +23,7 @@ struct TrainingTask {
   static func rows(_ arm: TrainingArm, _ rows: RowFlags, _ model: Model, seed: UInt64) -> TrainingTask {
     TrainingTask(
       label: arm.rawValue, title: "A \(arm.rawValue) tuning of \(model.name)",
-      identity: [("--arm", arm.rawValue)],
+      identity: [("--arm", arm.rawValue)], begin: { _ in },
       read: { paths, isMeasured in
         var options = try rows.options(arm, seed: seed)
         // What is measured stays as it is, so that runs can be compared.
@@ -38,15 +40,17 @@ struct TrainingTask {
 
 /// How a model is taught to see.
 struct VisionFlags: ParsableArguments {
-  static let learningRate = 1e-3
+  /// Of a projector alone, and with matrices of the model.
+  static let learningRates = (alone: 1e-3, together: 5e-4)
 
   @Option(
     name: .customLong("vision"),
     help: ArgumentHelp(
-      "Train a projector of this encoder's features: an mmproj GGUF file.", valueName: "file"),
+      "Train a projector of this encoder's features, an mmproj GGUF file; where it has a projector, that goes on.",
+      valueName: "file"),
     completion: .file(extensions: ["gguf"]))
   var encoder: String?
-  @Option(help: "Values between the projector's two layers.")
+  @Option(help: "Values between a new projector's two layers.")
   var hidden = 1_024
   @Option(help: "What the model is asked about each picture, and answers with a caption.")
   var question = "Describe the picture in one sentence."
@@ -57,13 +61,18 @@ struct VisionFlags: ParsableArguments {
   }
 
   /// What is to be done with `--vision`; nil without.
-  func task(_ model: Model, threads: Int) throws -> (task: TrainingTask, options: ProjectorOptions)? {
+  ///
+  /// - Parameter lora: what of the model is trained too; nil for nothing.
+  func task(
+    _ model: Model, threads: Int, lora: LoRAOptions?
+  ) throws -> (task: TrainingTask, options: ProjectorOptions)? {
     guard let path = encoder.map(Folders.expanded) else { return nil }
     let encoder = try VisionEncoder(path: path, threads: threads, projects: false)
     let file = try GGUFFile(path: path), question = question
     let task = TrainingTask(
       label: "vision", title: "A projector of pictures for \(model.name)",
       identity: [("--question", question)],
+      begin: { if Trainer.projectorWidth(file) != nil { try $0.start(projectorFrom: file) } },
       read: { paths, _ in
         let bar = Progress("looking at pictures", unit: "pictures")
         defer { bar.clear() }
@@ -73,8 +82,11 @@ struct VisionFlags: ParsableArguments {
           progress: { bar.update($0, of: $1) })
       },
       write: { trainer, path, name in
+        if lora != nil { try trainer.writeTuning(TrainingRun.adapter(beside: path), name: name) }
         try trainer.writeProjector(path, encoder: file, name: name, question: question)
       })
-    return (task, ProjectorOptions(features: encoder.width, hidden: hidden))
+    let options = ProjectorOptions(
+      features: encoder.width, hidden: Trainer.projectorWidth(file) ?? hidden, lora: lora)
+    return (task, options)
   }
 }

@@ -77,6 +77,31 @@ struct PictureTests {
     }
   }
 
+  /// With small matrices of the model trained too: their file has nothing of the projector.
+  @Test func `the model learns with the projector`() throws {
+    let record = try TinyRecord("llama"), data = TrainingData(examples: examples(record))
+    var lora = LoRAOptions()
+    lora.rank = 4
+    var options = TrainingOptions()
+    options.method = .projector(ProjectorOptions(features: 24, hidden: 20, lora: lora))
+    options.steps = 20
+    options.learningRate = 0.01
+    options.rowsPerStep = data.groups.count
+    let model = try Model(path: Fixtures.path("tiny/llama.gguf"))
+    let trainer = try Trainer(model, data: data, options: options), before = try trainer.loss(data)
+    try trainer.run(checkpoint: { _ in }, keep: { _ in }, report: { _ in })
+    #expect(try trainer.loss(data) < 0.9 * before)
+    let folder = try TemporaryFolder()
+    try trainer.writeTuning(folder("a.gguf"), name: "a")
+    let file = try GGUFFile(path: folder("a.gguf"))
+    #expect(!file.tensors.isEmpty && file.tensors.allSatisfy { $0.name.hasPrefix("blk.") })
+    _ = try Adapter(path: folder("a.gguf"), for: model)
+    let moved = trainer.trained.parameters.filter { parameter in
+      !parameter.name.hasSuffix("lora_a") && (0..<parameter.count).contains { parameter.value[$0] != 0 }
+    }
+    #expect(moved.count == trainer.trained.parameters.count - file.tensors.count / 2)
+  }
+
   @Test func `captions are learnt, and the file says what was trained`() throws {
     let model = try Model(path: Fixtures.path("tiny/llama.gguf"))
     let data = TrainingData(examples: examples(try TinyRecord("llama")))
@@ -107,6 +132,9 @@ struct PictureTests {
     #expect(try file.metadata.string("general.name") == "eyes")
     #expect(try file.metadata.string("duet.vision.question") == "What?")
     #expect(try file.metadata.integer("clip.vision.block_count") == 7)
+    let next = try Trainer(model, data: data, options: options)
+    try next.start(projectorFrom: file)
+    #expect(abs(try next.loss(data) - after) < 0.01 * after && Trainer.projectorWidth(file) == 20)
     for parameter in trainer.trained.parameters {
       let matrix = try Matrix(file.tensor(parameter.name, shape: parameter.shape))
       let row = FloatBuffer(count: matrix.columns)

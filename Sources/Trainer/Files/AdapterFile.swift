@@ -9,7 +9,7 @@ extension TrainableModel {
   ///   - replaces: whether a file that is there may be replaced.
   /// - Throws: `TrainingError`.
   package func writeAdapter(_ path: String, name: String, replaces: Bool = true) throws(TrainingError) {
-    guard case .lora(let options) = method else {
+    guard let options = method.lora else {
       throw .adapter(path: path, problem: "only a training by LoRA makes an adapter")
     }
     let metadata: [(key: String, value: GGUFValue)] = [
@@ -17,7 +17,7 @@ extension TrainableModel {
       ("general.name", .string(name)), ("adapter.type", .string("lora")),
       ("adapter.lora.alpha", .float(Double(options.alpha), .float32)),
     ]
-    try write(parameters.map { ($0.name, $0.shape, $0.value) }, metadata, path, replaces: replaces)
+    try write(decoderParameters.map { ($0.name, $0.shape, $0.value) }, metadata, path, replaces: replaces)
   }
 
   private func write(
@@ -45,13 +45,13 @@ extension TrainableModel {
   package func readAdapter(_ path: String) throws(TrainingError) {
     let file: GGUFFile
     do { file = try GGUFFile(path: path) } catch { throw .adapter(path: path, problem: "\(error)") }
-    guard case .lora(let options) = method else {
+    guard let options = method.lora else {
       throw .adapter(path: path, problem: "only a training by LoRA starts from an adapter")
     }
     if let alpha = (try? file.metadata.number("adapter.lora.alpha")) ?? nil, Float(alpha) != options.alpha {
       throw .adapter(path: path, problem: "its alpha is \(alpha), where --alpha is \(options.alpha)")
     }
-    for parameter in parameters {
+    for parameter in decoderParameters {
       try read(parameter.name, from: file, into: parameter.value, parameter.shape)
     }
     invalidate()
@@ -205,7 +205,11 @@ extension Trainer {
     switch trained.method {
     case .full: try trained.writeModel(path)
     case .lora: try trained.writeAdapter(path, name: name)
-    case .projector: throw .adapter(path: path, problem: "a projector is written beside its encoder")
+    case .projector(let options):
+      if options.lora == nil {
+        throw .adapter(path: path, problem: "a projector is written beside its encoder")
+      }
+      try trained.writeAdapter(path, name: name)
     }
   }
 

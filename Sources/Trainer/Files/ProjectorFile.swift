@@ -55,6 +55,18 @@ extension Trainer {
     }
   }
 
+  /// The values between the layers of the projector that a file has; nil where it has none.
+  public static func projectorWidth(_ file: GGUFFile) -> Int? { file["mm.0.weight"]?.rows }
+
+  /// Takes the first values of the projector from a file, instead of drawing them.
+  ///
+  /// - Throws: `TrainingError.adapter` where they do not fit.
+  public func start(projectorFrom file: GGUFFile) throws(TrainingError) {
+    for parameter in trained.projector?.parameters ?? [] {
+      try trained.read(parameter.name, from: file, into: parameter.value, parameter.shape)
+    }
+  }
+
   private static func half(_ value: Float) -> [UInt8] {
     let bits = Float16(value).bitPattern
     return [UInt8(truncatingIfNeeded: bits), UInt8(bits >> 8)]

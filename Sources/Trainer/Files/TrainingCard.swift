@@ -58,9 +58,14 @@ public struct TrainingCard {
 
   private var method: String {
     if case .projector(let options) = trainer.options.method {
-      return "projector of two layers, \(options.features) features over \(options.hidden) values"
+      let beside = options.lora.map { " and \(Self.method($0))" } ?? ""
+      return "projector of two layers, \(options.features) features over \(options.hidden) values\(beside)"
     }
     guard case .lora(let options) = trainer.options.method else { return "all weights" }
+    return Self.method(options)
+  }
+
+  private static func method(_ options: LoRAOptions) -> String {
     let targets = LoRAOptions.Target.allCases.filter(options.targets.contains).map(\.rawValue)
     return "LoRA, rank \(options.rank), alpha \(options.alpha), on \(targets.joined(separator: " "))"
   }

@@ -137,7 +137,7 @@ struct LayerBuilder {
 
   /// A is uniform within 1 / sqrt(columns), B is zero: the model is unchanged at first.
   private mutating func lowRank(_ part: String, _ source: Matrix) -> LowRankPair? {
-    guard case .lora(let options) = method, options.adapts(part) else { return nil }
+    guard let options = method.lora, options.adapts(part) else { return nil }
     let rank = options.rank, bound = 1 / Float(source.columns).squareRoot()
     let a = Parameter(
       name: "\(source.name).lora_a", shape: [source.columns, rank], kernels: kernels)

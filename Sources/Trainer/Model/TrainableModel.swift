@@ -10,6 +10,8 @@ package final class TrainableModel {
   package let method: TrainingMethod
   /// What training changes, in the order of the layers.
   package let parameters: [Parameter]
+  /// Those of the decoder among them.
+  let decoderParameters: [Parameter]
   let layers: [TrainableLayer]
   let embedding: Matrix
   let outputNorm: WeightVector
@@ -64,15 +66,14 @@ package final class TrainableModel {
     } catch {
       throw .model(error)
     }
-    guard case .projector(let options) = method else {
-      parameters = builder.parameters
+    decoderParameters = builder.parameters
+    if case .projector(let options) = method {
+      projector = PictureProjector(
+        options, width: model.config.embeddingLength, kernels: kernels, random: &builder.random)
+    } else {
       projector = nil
-      return
     }
-    let projector = PictureProjector(
-      options, width: model.config.embeddingLength, kernels: kernels, random: &builder.random)
-    parameters = projector.parameters
-    self.projector = projector
+    parameters = decoderParameters + (projector?.parameters ?? [])
   }
 
   private static func refuseQuantized(_ model: Model) throws(TrainingError) {
@@ -85,8 +86,7 @@ package final class TrainableModel {
 
   /// Whether the change goes through products of its own, because its inputs are dropped out.
   var dropout: Float {
-    guard case .lora(let options) = method else { return 0 }
-    return options.dropout
+    method.lora?.dropout ?? 0
   }
 
   /// To be called when parameters have changed.

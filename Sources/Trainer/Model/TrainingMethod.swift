@@ -4,15 +4,26 @@ public enum TrainingMethod: Sendable, Equatable {
   case lora(LoRAOptions)
   /// Every weight.
   case full
-  /// What turns a picture's features into vectors of a model that stays as it is.
+  /// What turns a picture's features into vectors of a model that stays as it is, or has small matrices trained
+  /// beside its own.
   case projector(ProjectorOptions)
 
   var isFull: Bool { self == .full }
 
+  /// The small matrices that are trained; nil where there are none.
+  var lora: LoRAOptions? {
+    switch self {
+    case .lora(let options): options
+    case .projector(let options): options.lora
+    case .full: nil
+    }
+  }
+
   /// The same text for the same method; sets have no order of their own.
   var identity: String {
     if case .projector(let options) = self {
-      return "projector of \(options.features) features over \(options.hidden) values"
+      let beside = options.lora.map { " and \(TrainingMethod.lora($0).identity)" } ?? ""
+      return "projector of \(options.features) features over \(options.hidden) values\(beside)"
     }
     guard case .lora(let options) = self else { return "full" }
     let targets = LoRAOptions.Target.allCases.filter(options.targets.contains).map(\.rawValue)
@@ -27,12 +38,15 @@ public struct ProjectorOptions: Sendable, Equatable {
   public let features: Int
   /// Values between the two layers.
   public let hidden: Int
+  /// Small matrices of the model that are trained with it; nil for none.
+  public let lora: LoRAOptions?
 
-  /// - Precondition: both are positive.
-  public init(features: Int, hidden: Int) {
+  /// - Precondition: `features` and `hidden` are positive.
+  public init(features: Int, hidden: Int, lora: LoRAOptions? = nil) {
     precondition(features > 0 && hidden > 0, "a projector has a width")
     self.features = features
     self.hidden = hidden
+    self.lora = lora
   }
 }
 
