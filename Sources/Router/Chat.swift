@@ -12,6 +12,8 @@ public final class Chat: Sendable {
   private let main: Session
   /// A pair's *free* tuning.
   private let free: Session?
+  /// A pair's tuning that answers about pictures.
+  private let seeing: Session?
   private let router: Router?
   private let customSystem: String?
   private let state: Mutex<State>
@@ -61,6 +63,7 @@ public final class Chat: Sendable {
   ) {
     main = Session(engine, system: system ?? ContextPrompt.plainSystem, tuning: tuning)
     free = nil
+    seeing = nil
     router = nil
     customSystem = system
     self.documentBudget = Self.budget(documentBudget, engine)
@@ -84,6 +87,7 @@ public final class Chat: Sendable {
   ) {
     main = Session(pair.grounded.engine, system: system, tuning: pair.grounded.tuning)
     free = Session(pair.free.engine, system: system, tuning: pair.free.tuning)
+    seeing = Session(pair.seeing.engine, system: system, tuning: pair.seeing.tuning)
     router = pair.router
     customSystem = system
     self.documentBudget = Self.budget(documentBudget, pair.grounded.engine)
@@ -107,7 +111,13 @@ public final class Chat: Sendable {
   /// The session that has the whole conversation.
   private var session: Session { session(state.withLock { $0.speaker }) }
 
-  private func session(_ route: Route) -> Session { route == .free ? free ?? main : main }
+  private func session(_ route: Route) -> Session {
+    switch route {
+    case .base, .grounded: main
+    case .free: free ?? main
+    case .seeing: seeing ?? main
+    }
+  }
 
   /// How turns are routed.
   public var policy: Router.Policy {
@@ -130,6 +140,7 @@ public final class Chat: Sendable {
     set {
       main.turns = newValue
       free?.turns = newValue
+      seeing?.turns = newValue
     }
   }
 
@@ -153,7 +164,7 @@ public final class Chat: Sendable {
   ///
   /// - Parameters:
   ///   - question: what is asked.
-  ///   - picture: what it is about, as a `VisionEncoder` gives it; such a turn goes to *grounded*, as do those
+  ///   - picture: what it is about, as a `VisionEncoder` gives it; such a turn goes to *seeing*, as do those
   ///     after it while the picture is in the conversation.
   ///   - options: what the answer may be like.
   public func ask(
@@ -236,7 +247,7 @@ public final class Chat: Sendable {
       return Prompt(
         text: question, context: [],
         decision: Router.Decision(
-          route: isPair ? .grounded : .base, score: nil, reason: "it is about the picture"))
+          route: isPair ? .seeing : .base, score: nil, reason: "it is about the picture"))
     }
     let (documents, shown, isWhole) = state.withLock { state in
       state.turns += 1

@@ -9,6 +9,8 @@ public enum Route: String, Sendable {
   case grounded
   /// The tuning trained without.
   case free
+  /// The tuning that was trained with pictures, from *grounded* on.
+  case seeing
 }
 
 /// A passage that was given to the model with a question.

@@ -171,7 +171,7 @@ struct PairPathOption: ParsableArguments {
   var path: String?
 }
 
-/// A model with eyes: a pair's *grounded* tuning, or a model with a vision file of its own.
+/// A model with eyes: a pair's *seeing* tuning, or a model with a vision file of its own.
 struct SeeingModel {
   let engine: Engine
   let tuning: Tuning?
@@ -185,7 +185,7 @@ struct SeeingModel {
   ) throws {
     let isBare = model.model != nil || adapter.adapter != nil
     if let path = pair.path ?? (isBare ? nil : DefaultPair.path) {
-      let files = try PairFiles(path), voice = try files.open(options).grounded
+      let files = try PairFiles(path), voice = try files.open(options).seeing
       try self.init(voice.engine, voice.tuning, visionPath: try files.visionPath(vision.vision))
     } else {
       guard let path = vision.vision else {
@@ -241,7 +241,7 @@ extension PairFiles {
   /// Opens the vision part, if there is one, and compares its width with the model's.
   func checkVision(of pair: Pair) throws {
     guard let part = manifest.vision else { return }
-    try VisionEncoder(path: try locate(part), threads: 1).check(pair.grounded.engine.model)
+    try VisionEncoder(path: try locate(part), threads: 1).check(pair.seeing.engine.model)
   }
 
   /// The vision file that was asked for, or the pair's own.

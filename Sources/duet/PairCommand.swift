@@ -40,14 +40,25 @@ struct PairCommand: ParsableCommand {
     var router: String?
     @Option(
       help: ArgumentHelp(
-        "An mmproj file whose projector was trained for the grounded tuning.", valueName: "file"))
+        "An mmproj file, as duet train --vision makes it.", valueName: "file"))
     var vision: String?
+    @Option(
+      help: ArgumentHelp(
+        "The tuning that was trained with --vision (default: the grounded one answers about pictures).",
+        valueName: "file"))
+    var seeing: String?
     @Option(help: "What the pair is called (default: the manifest's name).")
     var name: String?
     @Option(
       help: ArgumentHelp(
         "The licence of the tunings and the router, such as CC-BY-SA-4.0.", valueName: "name"))
     var licence: String?
+    @Option(
+      help: ArgumentHelp(
+        "The licence of the vision part and the tuning trained with it (default: --licence).",
+        valueName: "name")
+    )
+    var visionLicence: String?
     @Option(
       help: ArgumentHelp(
         "The eval.json of an evaluation whose routed row the manifest is to give.", valueName: "file"))
@@ -64,12 +75,16 @@ struct PairCommand: ParsableCommand {
       guard try Self.isAdapter(free) == isAdapter else {
         throw ValidationError("--grounded and --free must both be adapters, or both be models")
       }
+      if let seeing, try Self.isAdapter(seeing) != isAdapter {
+        throw ValidationError("--seeing must be of the same kind as the other tunings")
+      }
       var manifest = PairManifest(
         name: name ?? Self.name(output), form: isAdapter ? .adapters : .models,
         base: try PairFiles.part(basePath, beside: output, isModel: true),
         grounded: try part(grounded, output), free: try part(free, output),
         router: try router.map { try part($0, output) })
-      manifest.vision = try vision.map { try part($0, output) }
+      manifest.vision = try vision.map { try part($0, output, licence: visionLicence) }
+      manifest.seeing = try seeing.map { try part($0, output, licence: visionLicence) }
       manifest.scores = try scores.map(Self.routedScores)
       let files = PairFiles(path: output, manifest: manifest)
       let pair = try files.open(EngineOptions())
@@ -79,9 +94,11 @@ struct PairCommand: ParsableCommand {
       try file.finish()
     }
 
-    private func part(_ path: String, _ output: String) throws -> PairManifest.Part {
+    private func part(_ path: String, _ output: String, licence own: String? = nil) throws
+      -> PairManifest.Part
+    {
       var part = try PairFiles.part(path, beside: output)
-      if let licence { part.licence = licence }
+      if let licence = own ?? licence { part.licence = licence }
       return part
     }
 

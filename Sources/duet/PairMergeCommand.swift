@@ -43,7 +43,9 @@ extension PairCommand {
       {
         throw CommandError.cannotWrite(path: folder, problem: problem(error))
       }
-      for (name, part) in [("grounded", files.manifest.grounded), ("free", files.manifest.free)] {
+      var tunings = [("grounded", files.manifest.grounded), ("free", files.manifest.free)]
+      if let seeing = files.manifest.seeing { tunings.append(("seeing", seeing)) }
+      for (name, part) in tunings {
         let target = "\(folder)/\(name).gguf"
         try MergedModel(adapter: try files.locate(part), model: model)
           .write(to: target, scheme: QuantizationScheme(name: type), replaces: force)
@@ -59,6 +61,9 @@ extension PairCommand {
       let target = folder + "/pair.json"
       manifest.grounded = try PairFiles.part(folder + "/grounded.gguf", beside: target)
       manifest.free = try PairFiles.part(folder + "/free.gguf", beside: target)
+      if manifest.seeing != nil {
+        manifest.seeing = try PairFiles.part(folder + "/seeing.gguf", beside: target)
+      }
       manifest.router = try manifest.router.map { try PairFiles.part(try files.locate($0), beside: target) }
       manifest.vision = try manifest.vision.map { try PairFiles.part(try files.locate($0), beside: target) }
       let file = try OutputFile(path: target, replaces: force)

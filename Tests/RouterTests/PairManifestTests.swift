@@ -24,6 +24,11 @@ struct PairManifestTests {
   func roundTrip() throws {
     #expect(try read(Self.manifest.encoded()) == Self.manifest)
     #expect(Self.manifest.parts.map(\.role) == ["base", "grounded", "free", "router"])
+    var seeing = Self.manifest
+    seeing.vision = PairManifest.Part(file: "v.gguf", sha256: Self.digest)
+    seeing.seeing = PairManifest.Part(file: "s.gguf", sha256: Self.digest)
+    #expect(try read(seeing.encoded()) == seeing && seeing != Self.manifest)
+    #expect(seeing.parts.map(\.role).suffix(2) == ["vision part", "seeing"])
   }
 
   @Test(

@@ -28,6 +28,8 @@ public struct Pair: Sendable {
   public let grounded: Voice
   /// The tuning that answers without.
   public let free: Voice
+  /// The tuning that answers about pictures.
+  public let seeing: Voice
   /// Chooses; nil where the pair has none, and presence of context decides.
   public let router: Router?
 
@@ -56,6 +58,7 @@ public struct Pair: Sendable {
       }
       grounded = try voice(manifest.grounded)
       free = try voice(manifest.free)
+      seeing = try manifest.seeing.map(voice) ?? grounded
       tokenizer = model.tokenizer
     case .models:
       func voice(_ part: PairManifest.Part) throws -> Voice {
@@ -63,6 +66,7 @@ public struct Pair: Sendable {
       }
       grounded = try voice(manifest.grounded)
       free = try voice(manifest.free)
+      seeing = try manifest.seeing.map(voice) ?? grounded
       tokenizer = grounded.engine.model.tokenizer
       guard tokenizer.vocabularySize == free.engine.model.tokenizer.vocabularySize else {
         throw PairError.differentTokenizers(path: path)

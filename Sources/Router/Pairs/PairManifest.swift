@@ -53,6 +53,8 @@ public struct PairManifest: Sendable, Equatable, Codable {
   public var router: Part?
   /// The encoder of pictures and its projector to the base's embeddings; without one the pair sees nothing.
   public var vision: Part?
+  /// The tuning that was trained with the vision part; without one *grounded* answers about pictures.
+  public var seeing: Part?
   /// Points of an evaluation, 0 to 100, by column.
   public var scores: [String: Double]?
 
@@ -71,6 +73,7 @@ public struct PairManifest: Sendable, Equatable, Codable {
     var parts = [("base", base), ("grounded", grounded), ("free", free)]
     if let router { parts.append(("router", router)) }
     if let vision { parts.append(("vision part", vision)) }
+    if let seeing { parts.append(("seeing", seeing)) }
     return parts
   }
 
