@@ -15,6 +15,7 @@ enum CommandError: Error, CustomStringConvertible {
   case badLine(path: String, line: Int)
   case noQuestions(path: String, tokens: Int)
   case noPictures(path: String)
+  case badScores(path: String)
   case blindPair(path: String)
 
   var description: String {
@@ -42,6 +43,7 @@ enum CommandError: Error, CustomStringConvertible {
       "the \(what) of the conversation \(conversation), \(path), is gone; give another with \(option)"
     case .badLine(let path, let line):
       "\(path):\(line) is no JSON object with title, instruction and context; give JSON lines"
+    case .badScores(let path): "\(path) has no routed row; give the eval.json that duet eval wrote for a pair"
     case .noPictures(let path): "no JPEG or PNG files in \(path); give pictures, or a folder that has some"
     case .blindPair(let path):
       "the pair of \(path) has no vision part; give one with --vision, or make the pair again with --vision"

@@ -111,10 +111,12 @@ struct PairCommand: ParsableCommand {
       }
       struct Report: Decodable { let rows: [Row] }
       let path = Folders.expanded(path)
-      guard let data = FileManager.default.contents(atPath: path),
-        let report = try? JSONDecoder().decode(Report.self, from: data),
+      guard let data = FileManager.default.contents(atPath: path) else {
+        throw CommandError.cannotRead(path: path, problem: systemMessage(ENOENT))
+      }
+      guard let report = try? JSONDecoder().decode(Report.self, from: data),
         let row = report.rows.first(where: { $0.name == "routed" })
-      else { throw CommandError.cannotRead(path: path, problem: "it is no eval.json with a routed row") }
+      else { throw CommandError.badScores(path: path) }
       return row.columns.mapValues { ($0.mean * 10).rounded() / 10 }
     }
 
