@@ -67,7 +67,9 @@ import Testing
   }
 
   @Test func foldersAreWalkedInOrderWithoutHiddenFilesAndLoops() throws {
-    for name in ["d/b/2.txt", "d/a.txt", "d/.hidden.txt", "d/.git/x.txt", "d/node_modules/y.txt", "d/c.txt"] {
+    for name in [
+      "d/b/2.txt", "d/a.txt", "d/.hidden.txt", "d/.git/x.txt", "d/node_modules/y.txt", "d/c.txt", "d/e.JPG",
+    ] {
       try folder.write(name, "Words of \(name).")
     }
     try FileManager.default.createSymbolicLink(atPath: folder.file("d/b/loop"), withDestinationPath: "..")

@@ -17,8 +17,8 @@ struct FoundFile {
 
 /// Finds the files under the given paths, folders in the order of their names.
 ///
-/// Hidden entries and folders that tools fill are left out unless given themselves. Symbolic links
-/// are followed, but no folder or file is visited twice, so loops end.
+/// Hidden entries, folders that tools fill, and pictures, sounds and films are left out unless given
+/// themselves. Symbolic links are followed, but no folder or file is visited twice, so loops end.
 struct FileWalker {
   private(set) var files: [FoundFile] = []
   private(set) var skipped: [SkippedFile] = []
@@ -26,6 +26,10 @@ struct FileWalker {
   private let isCancelled: () -> Bool
 
   private static let ignoredFolders: Set<String> = ["node_modules", "__pycache__", "DerivedData"]
+
+  private static func isIgnored(_ name: String) -> Bool {
+    name.hasPrefix(".") || ignoredFolders.contains(name) || FileFormat(path: name) == .media
+  }
 
   /// - Complexity: O(entries).
   init(roots: [String], isCancelled: @escaping () -> Bool) {
@@ -72,7 +76,7 @@ struct FileWalker {
       return []
     }
     let separator = shown.hasSuffix("/") ? "" : "/"
-    return names.sorted().filter { !$0.hasPrefix(".") && !Self.ignoredFolders.contains($0) }
+    return names.sorted().filter { !Self.isIgnored($0) }
       .map { (shown + separator + $0, path == "/" ? "/" + $0 : path + "/" + $0) }
   }
 }

@@ -35,7 +35,7 @@ package struct DocumentReader: Sendable {
     let document: Document
     switch format {
     case .docx: document = try DOCXReader.document(bytes)
-    case .binary: throw .binary
+    case .media, .binary: throw .binary
     case .html:
       if let name = HTMLEncoding.unsupported(bytes) { throw .encoding(name: name) }
       document = HTMLReader.document(try TextDecoding.utf8(bytes[...]))
@@ -64,7 +64,9 @@ package struct DocumentReader: Sendable {
 /// How a file is read, told by its name.
 enum FileFormat: Equatable {
   case prose, lines, markdown, html, docx, pdf
-  /// Known to hold no text.
+  /// Pictures, sounds and films.
+  case media
+  /// Known to hold no text that is read.
   case binary
   case unknown
 
@@ -80,9 +82,9 @@ enum FileFormat: Equatable {
     ],
     .docx: ["docx"],
     .pdf: ["pdf"],
+    .media: ["png jpg jpeg gif webp bmp tif tiff ico heic psd mp3 wav flac ogg m4a mp4 mov avi mkv webm"],
     .binary: [
-      "png jpg jpeg gif webp bmp tif tiff ico heic psd mp3 wav flac ogg m4a mp4 mov avi mkv webm zip gz bz2",
-      "xz zst 7z rar tar tgz jar war apk deb rpm dmg iso exe dll so dylib a o obj lib class pyc wasm bin",
+      "zip gz bz2 xz zst 7z rar tar tgz jar war apk deb rpm dmg iso exe dll so dylib a o obj lib class pyc wasm bin",
       "dat gguf safetensors pt pth onnx npy npz pkl sqlite db ttf otf woff woff2 doc xls ppt xlsx pptx odt",
       "ods odp epub",
     ],
