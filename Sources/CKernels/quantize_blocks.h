@@ -219,7 +219,8 @@ INLINE affine search_half_affine(const float *x, const float *w, levels l, float
 static void search_q4_0(const float *x, const float *weights, size_t n, void *blocks) {
     FOR_BLOCKS(duet_block_q4_0, 32) {
         levels l = {-8, 7, false};
-        float scale = half_rounded(search_scale(x, weights_or_ones(weights), 32, l, 0.15f, 0));
+        float found = weights ? search_scale(x, weights, 32, l, 0.15f, 0) : search_scale(x, NULL, 32, l, 0.15f, 0);
+        float scale = half_rounded(found);
         uint8_t q[32];
         levels_of(x, 32, scale, 0, l, 8, q);
         block->d = half_bits(scale);
@@ -230,7 +231,8 @@ static void search_q4_0(const float *x, const float *weights, size_t n, void *bl
 static void search_q5_0(const float *x, const float *weights, size_t n, void *blocks) {
     FOR_BLOCKS(duet_block_q5_0, 32) {
         levels l = {-16, 15, false};
-        float scale = half_rounded(search_scale(x, weights_or_ones(weights), 32, l, 0.08f, 0));
+        float found = weights ? search_scale(x, weights, 32, l, 0.08f, 0) : search_scale(x, NULL, 32, l, 0.08f, 0);
+        float scale = half_rounded(found);
         uint8_t q[32];
         levels_of(x, 32, scale, 0, l, 16, q);
         block->d = half_bits(scale);
@@ -265,7 +267,8 @@ static void search_q4_1(const float *x, const float *weights, size_t n, void *bl
 static void search_q5_1(const float *x, const float *weights, size_t n, void *blocks) {
     FOR_BLOCKS(duet_block_q5_1, 32) {
         levels l = {0, 31, false};
-        affine found = search_affine(x, weights_or_ones(weights), 32, l, 0.06f, true, false);
+        affine found = weights ? search_affine(x, weights, 32, l, 0.06f, true, false)
+                               : search_affine(x, NULL, 32, l, 0.06f, true, false);
         float scale = half_rounded(found.scale), minimum = half_rounded(found.minimum);
         uint8_t q[32];
         levels_of(x, 32, scale, minimum, l, 0, q);

@@ -79,12 +79,12 @@ typedef struct {
     f8 scale, gain;  // least squares for each candidate; the gain is what the error falls by
 } fit;
 
-// weights times values, and weights: [n] each.
+// Where the weights `w` are NULL, here and below, all are one: a product less, and the same result.
 INLINE fit fit_scale(const float *x, const float *w, int n, f8 inverse_scale, levels l) {
     f8 xq = 0, qq = 0;
     for (int i = 0; i < n; i++) {
         f8 q = nearest((f8)(x[i]) * inverse_scale, l);
-        f8 wq = (f8)(w[i]) * q;
+        f8 wq = w ? (f8)(w[i]) * q : q;
         xq += wq * (f8)(x[i]);
         qq += wq * q;
     }
@@ -157,7 +157,7 @@ typedef struct {
 INLINE moments moments_of(const float *x, const float *w, int n) {
     f8 sw = 0, sx = 0, sxx = 0;
     for (int i = 0; i < n; i += 8) {
-        f8 v = load8(x + i), u = load8(w + i), p = u * v;
+        f8 v = load8(x + i), u = w ? load8(w + i) : (f8)(1.0f), p = u * v;
         sw += u;
         sx += p;
         sxx += p * v;
@@ -172,7 +172,7 @@ INLINE void fit_affine(const float *x, const float *w, int n, f8 unit, f8 origin
     f8 sq = 0, sqq = 0, sxq = 0;
     for (int i = 0; i < n; i++) {
         f8 q = nearest(((f8)(x[i]) - origin) * unit, l);
-        f8 wq = (f8)(w[i]) * q;
+        f8 wq = w ? (f8)(w[i]) * q : q;
         sq += wq;
         sqq += wq * q;
         sxq += wq * (f8)(x[i]);

@@ -44,9 +44,15 @@ static void look_up_nibbles(const uint8_t qs[16], const int8_t values[16], int8_
     }
 }
 
-// Sets the fifth bit of value i to bit i of qh.
+// Sets the fifth bit of value i to bit i of qh, eight at a time: byte k of a word keeps bit k, which a sum carries
+// to its byte's top. Machines are little-endian, as the files are.
 static void add_fifth_bits(const uint8_t qh[4], int8_t q[32]) {
-    for (int i = 0; i < 32; i++) q[i] |= (int8_t)((qh[i / 8] >> i % 8 & 1) << 4);
+    for (int part = 0; part < 4; part++) {
+        uint64_t spread = (uint64_t)qh[part] * 0x0101010101010101u & 0x8040201008040201u, values;
+        memcpy(&values, q + 8 * part, sizeof values);
+        values |= ((spread + 0x7f7f7f7f7f7f7f7fu) & 0x8080808080808080u) >> 3;
+        memcpy(q + 8 * part, &values, sizeof values);
+    }
 }
 
 void duet_unpack_q4_0(const void *row, size_t run, duet_run *out) {
