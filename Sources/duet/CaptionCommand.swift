@@ -158,17 +158,27 @@ struct VisionOption: ParsableArguments {
     ),
     completion: .file(extensions: ["gguf"]))
   var vision: String?
-}
 
-/// Which pair answers, where nothing is routed.
-struct PairPathOption: ParsableArguments {
-  @Option(
-    name: .customLong("pair"),
-    help: ArgumentHelp(
-      "The manifest of a pair, or its folder (default: the pair that comes with Duet, unless --model or --adapter is given).",
-      valueName: "path"),
-    completion: .file(extensions: ["json"]))
-  var path: String?
+  func validate() throws {
+    if vision?.isEmpty == true { throw ValidationError("--vision needs a path") }
+  }
+
+  /// Opens the file that was given, or that of the pair.
+  ///
+  /// - Parameter pair: the manifest of who answers; nil for a model alone, which needs a file of its own.
+  func open(_ pair: String?, for engine: Engine) throws -> VisionEncoder {
+    let path: String
+    if let vision {
+      path = Folders.expanded(vision)
+    } else if let pair {
+      path = try PairFiles(pair).visionPath()
+    } else {
+      throw ValidationError("a model needs --vision, the mmproj file that goes with it")
+    }
+    let encoder = try VisionEncoder(path: path, threads: engine.threads, tier: Folders.kernels)
+    try encoder.check(engine.model)
+    return encoder
+  }
 }
 
 /// A model with eyes: a pair's *seeing* tuning, or a model with a vision file of its own.
@@ -184,25 +194,16 @@ struct SeeingModel {
     _ options: EngineOptions
   ) throws {
     let isBare = model.model != nil || adapter.adapter != nil
-    if let path = pair.path ?? (isBare ? nil : DefaultPair.path) {
-      let files = try PairFiles(path), voice = try files.open(options).seeing
-      try self.init(voice.engine, voice.tuning, visionPath: try files.visionPath(vision.vision))
+    let path = pair.path ?? (isBare ? nil : DefaultPair.path)
+    if let path {
+      let voice = try PairFiles(path).open(options).seeing
+      (engine, tuning) = (voice.engine, voice.tuning)
     } else {
-      guard let path = vision.vision else {
-        throw ValidationError("a model needs --vision, the mmproj file that goes with it")
-      }
       let model = try model.open()
-      try self.init(
-        Engine(model, options), try adapter.open(for: model), visionPath: Folders.expanded(path))
+      (engine, tuning) = (Engine(model, options), try adapter.open(for: model))
     }
-  }
-
-  private init(_ engine: Engine, _ tuning: Tuning?, visionPath: String) throws {
-    self.engine = engine
-    self.tuning = tuning
-    encoder = try VisionEncoder(path: visionPath, threads: engine.threads, tier: Folders.kernels)
-    question = encoder.question ?? "Describe the picture in one sentence."
-    try encoder.check(engine.model)
+    encoder = try vision.open(path, for: engine)
+    question = encoder.question ?? VisionFlags.defaultQuestion
   }
 
   /// - Throws: `PictureError` where the picture is at fault.
@@ -244,9 +245,8 @@ extension PairFiles {
     try VisionEncoder(path: try locate(part), threads: 1).check(pair.seeing.engine.model)
   }
 
-  /// The vision file that was asked for, or the pair's own.
-  func visionPath(_ given: String?) throws -> String {
-    if let given { return Folders.expanded(given) }
+  /// The pair's own vision file.
+  func visionPath() throws -> String {
     guard let part = manifest.vision else { throw CommandError.blindPair(path: path) }
     return try locate(part)
   }

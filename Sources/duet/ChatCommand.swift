@@ -49,7 +49,8 @@ struct ChatCommand: AsyncParsableCommand {
   @OptionGroup var resuming: ResumeOptions
   @OptionGroup var model: ModelOption
   @OptionGroup var adapter: AdapterOption
-  @OptionGroup var pair: PairOptions
+  @OptionGroup var pair: PairPathOption
+  @OptionGroup var route: RouteOption
   @OptionGroup var engine: EngineFlags
   @OptionGroup var answer: AnswerFlags
 
@@ -78,7 +79,7 @@ struct ChatCommand: AsyncParsableCommand {
     let documents = saved?.documentPaths(documents) ?? documents, system = system ?? saved?.system
     let index = documents.isEmpty ? nil : try DocumentIndex()
     let collection = try index?.collection(documents, isVerbose: verbose)
-    let chat = speaker.chat(policy: pair.policy, system: system, documents: collection)
+    let chat = speaker.chat(policy: route.policy, system: system, documents: collection)
     if !chat.hasTemplate { warn("\(speaker.name) is a base model: it continues text rather than chats") }
     let asking = Asking(
       chat: chat, name: speaker.name, options: answer.options, loadSeconds: loading, isVerbose: verbose,
@@ -105,17 +106,7 @@ struct ChatCommand: AsyncParsableCommand {
 
   /// What the model is to see.
   private func look(at image: String, _ speaker: Speaker, pairPath: String?) throws -> InputEmbeddings {
-    let path: String
-    if let pairPath {
-      path = try PairFiles(pairPath).visionPath(vision.vision)
-    } else {
-      guard let given = vision.vision else {
-        throw ValidationError("a model needs --vision, the mmproj file that goes with it")
-      }
-      path = Folders.expanded(given)
-    }
-    let encoder = try VisionEncoder(path: path, threads: speaker.engine.threads, tier: Folders.kernels)
-    try encoder.check(speaker.engine.model)
+    let encoder = try vision.open(pairPath, for: speaker.engine)
     let file = PictureFile(name: image, path: image)
     return encoder.embeddings(of: try file.bitmap(for: encoder))
   }

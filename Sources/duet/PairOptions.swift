@@ -7,8 +7,8 @@ import Foundation
 
 extension Router.Policy: ExpressibleByArgument {}
 
-/// Which pair answers, and how it is routed.
-struct PairOptions: ParsableArguments {
+/// Which pair answers.
+struct PairPathOption: ParsableArguments {
   @Option(
     name: .customLong("pair"),
     help: ArgumentHelp(
@@ -16,14 +16,18 @@ struct PairOptions: ParsableArguments {
       valueName: "path"),
     completion: .file(extensions: ["json"]))
   var path: String?
-  @Option(
-    name: .customLong("route"),
-    help: "With a pair, where turns go: auto, presence, grounded or free.")
-  var policy = Router.Policy.auto
 
   func validate() throws {
     if path?.isEmpty == true { throw ValidationError("--pair needs a path") }
   }
+}
+
+/// How a pair is routed.
+struct RouteOption: ParsableArguments {
+  @Option(
+    name: .customLong("route"),
+    help: "With a pair, where turns go: auto, presence, grounded or free.")
+  var policy = Router.Policy.auto
 }
 
 /// The pair that comes with Duet.

@@ -40,6 +40,7 @@ struct TrainingTask {
 
 /// How a model is taught to see.
 struct VisionFlags: ParsableArguments {
+  static let defaultQuestion = "Describe the picture in one sentence."
   /// Of a projector alone, and with matrices of the model.
   static let learningRates = (alone: 1e-3, together: 5e-4)
 
@@ -53,7 +54,7 @@ struct VisionFlags: ParsableArguments {
   @Option(help: "Values between a new projector's two layers.")
   var hidden = 1_024
   @Option(help: "What the model is asked about each picture, and answers with a caption.")
-  var question = "Describe the picture in one sentence."
+  var question = Self.defaultQuestion
 
   func validate() throws {
     try check("--hidden", hidden, 32...65_536)
