@@ -56,32 +56,15 @@ INLINE void pack_nibbles(const uint8_t *q, uint8_t *qs) {
 }
 
 INLINE void pack_fifth_bits(const uint8_t *q, uint8_t *qh) {
-    uint32_t bits = 0;
-    for (int i = 0; i < 32; i++) bits |= (uint32_t)(q[i] >> 4 & 1) << i;
-    for (int i = 0; i < 4; i++) qh[i] = (uint8_t)(bits >> 8 * i);
-}
-
-// MARK: Blocks of 32, plainly: the largest value, or the range, sets the scale
-
-INLINE void range_of_32(const float *x, float *low, float *high) {
-    f8 lo = min8(min8(load8(x), load8(x + 8)), min8(load8(x + 16), load8(x + 24)));
-    f8 hi = max8(max8(load8(x), load8(x + 8)), max8(load8(x + 16), load8(x + 24)));
-    *low = lo[0], *high = hi[0];
-    for (int i = 1; i < 8; i++) {
-        *low = lo[i] < *low ? lo[i] : *low;
-        *high = hi[i] > *high ? hi[i] : *high;
+    // Eight bytes at once: the product gathers bit 0 of each byte in the top byte, lowest first.
+    for (int i = 0; i < 4; i++) {
+        uint64_t bytes = 0;
+        for (int k = 0; k < 8; k++) bytes |= (uint64_t)q[8 * i + k] << 8 * k;
+        qh[i] = (uint8_t)((bytes >> 4 & 0x0101010101010101) * 0x0102040810204080 >> 56);
     }
 }
 
-// The value of the largest magnitude, the first of equals.
-INLINE float largest_of_32(const float *x) {
-    float low, high;
-    range_of_32(x, &low, &high);
-    if (high != -low) return high > -low ? high : low;
-    for (int i = 0; i < 32; i++)
-        if (x[i] == high || x[i] == low) return x[i];
-    return 0;
-}
+// MARK: Blocks of 32, plainly: the largest value, or the range, sets the scale
 
 // q = trunc((x - minimum) * unit + half), within 0 to high.
 INLINE void truncated(const float *x, float minimum, float unit, float half, float high, uint8_t *q) {
@@ -93,14 +76,14 @@ INLINE void truncated(const float *x, float minimum, float unit, float half, flo
 }
 
 INLINE void plain_centred(const float *x, float middle, uint16_t *d, uint8_t *q) {
-    float scale = largest_of_32(x) / -middle;
+    float scale = largest_of(x, 32) / -middle;
     *d = duet_float_to_half(scale);
     truncated(x, 0, scale != 0 ? 1.0f / scale : 0, middle + 0.5f, 2 * middle - 1, q);
 }
 
 INLINE void plain_shifted(const float *x, float high, uint16_t *d, uint16_t *m, uint8_t *q) {
     float lowest, highest;
-    range_of_32(x, &lowest, &highest);
+    range_of(x, 32, &lowest, &highest);
     float scale = (highest - lowest) / high;
     *d = duet_float_to_half(scale);
     *m = duet_float_to_half(lowest);
@@ -157,7 +140,7 @@ static void plain_q5_1(const float *x, const float *weights, size_t n, void *blo
 
 static void plain_q8_0(const float *x, const float *weights, size_t n, void *blocks) {
     FOR_BLOCKS(duet_block_q8_0, 32) {
-        float scale = fabsf(largest_of_32(x)) / 127.0f, unit = scale != 0 ? 1.0f / scale : 0;
+        float scale = fabsf(largest_of(x, 32)) / 127.0f, unit = scale != 0 ? 1.0f / scale : 0;
         block->d = duet_float_to_half(scale);
         for (int i = 0; i < 32; i += 8) {
             // Halves go away from zero.
@@ -197,7 +180,7 @@ INLINE void pack_mxfp4(const float *x, int exponent, duet_block_mxfp4 *block) {
 }
 
 static void plain_mxfp4(const float *x, const float *weights, size_t n, void *blocks) {
-    FOR_BLOCKS(duet_block_mxfp4, 32) { pack_mxfp4(x, mxfp4_exponent(fabsf(largest_of_32(x))), block); }
+    FOR_BLOCKS(duet_block_mxfp4, 32) { pack_mxfp4(x, mxfp4_exponent(fabsf(largest_of(x, 32))), block); }
 }
 
 // MARK: Blocks of 32, searched
@@ -245,7 +228,7 @@ static void search_q8_0(const float *x, const float *weights, size_t n, void *bl
     FOR_BLOCKS(duet_block_q8_0, 32) {
         levels l = {-127, 127, false};
         const float *w = weights_or_ones(weights);
-        float scale = half_scale(x, w, 32, fabsf(largest_of_32(x)) / 127.0f, l);
+        float scale = half_scale(x, w, 32, fabsf(largest_of(x, 32)) / 127.0f, l);
         uint8_t q[32];
         levels_of(x, 32, scale, 0, l, 0, q);
         block->d = half_bits(scale);
@@ -305,7 +288,7 @@ static void search_iq4_nl(const float *x, const float *weights, size_t n, void *
 static void search_mxfp4(const float *x, const float *weights, size_t n, void *blocks) {
     FOR_BLOCKS(duet_block_mxfp4, 32) {
         const float *w = weights_or_ones(weights);
-        int middle = mxfp4_exponent(fabsf(largest_of_32(x)));
+        int middle = mxfp4_exponent(fabsf(largest_of(x, 32)));
         float least = INFINITY;
         pack_mxfp4(x, middle, block);
         for (int exponent = middle - 1; exponent <= middle + 1; exponent++) {

@@ -33,11 +33,38 @@ INLINE float round1(float a) { return (a + 12582912.0f) - 12582912.0f; }
 INLINE float sum8(f8 v) { return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7])); }
 INLINE float clamp1(float a, float low, float high) { return a < low ? low : a > high ? high : a; }
 
+#define ACROSS(v, ...) __builtin_shufflevector(v, v, __VA_ARGS__)
+
+// The first lane of the least error; the first of all where one is not a number.
 INLINE int best_lane(f8 error) {
-    int best = 0;
-    for (int i = 1; i < 8; i++)
-        if (error[i] < error[best]) best = i;
-    return best;
+    f8 least = min8(error, ACROSS(error, 4, 5, 6, 7, 0, 1, 2, 3));
+    least = min8(least, ACROSS(least, 2, 3, 0, 1, 6, 7, 4, 5));
+    least = min8(least, ACROSS(least, 1, 0, 3, 2, 5, 4, 7, 6));
+    const i8 lanes = {0, 1, 2, 3, 4, 5, 6, 7};
+    return __builtin_reduce_min(error == least ? lanes : (i8)(8)) & 7;
+}
+
+// The least and the greatest of n values, whole eights of them.
+INLINE void range_of(const float *x, int n, float *low, float *high) {
+    f8 lo = load8(x), hi = lo;
+    for (int i = 8; i < n; i += 8) {
+        lo = min8(lo, load8(x + i));
+        hi = max8(hi, load8(x + i));
+    }
+    lo = min8(lo, ACROSS(lo, 4, 5, 6, 7, 0, 1, 2, 3)), hi = max8(hi, ACROSS(hi, 4, 5, 6, 7, 0, 1, 2, 3));
+    lo = min8(lo, ACROSS(lo, 2, 3, 0, 1, 6, 7, 4, 5)), hi = max8(hi, ACROSS(hi, 2, 3, 0, 1, 6, 7, 4, 5));
+    lo = min8(lo, ACROSS(lo, 1, 0, 3, 2, 5, 4, 7, 6)), hi = max8(hi, ACROSS(hi, 1, 0, 3, 2, 5, 4, 7, 6));
+    *low = lo[0], *high = hi[0];
+}
+
+// The value of the largest magnitude, the first of equals.
+INLINE float largest_of(const float *x, int n) {
+    float low, high;
+    range_of(x, n, &low, &high);
+    if (high != -low) return high > -low ? high : low;
+    for (int i = 0; i < n; i++)
+        if (x[i] == high || x[i] == low) return x[i];
+    return 0;
 }
 
 // The value itself if half precision holds it, else the nearest it does.
@@ -47,6 +74,10 @@ INLINE float inverse(float value) {
     // Where 1 / value overflows, all values are as good as zero.
     float result = 1.0f / value;
     return value == 0 || !(result < 1e38f && result > -1e38f) ? 0 : result;
+}
+INLINE f8 inverse8(f8 value) {
+    f8 result = (f8)(1.0f) / value;
+    return (result < (f8)(1e38f)) & (result > (f8)(-1e38f)) ? result : (f8)(0.0f);
 }
 
 // The levels a block may take: whole numbers from low to high, or the 16 of IQ4_NL.
@@ -80,16 +111,32 @@ typedef struct {
 } fit;
 
 // Where the weights `w` are NULL, here and below, all are one: a product less, and the same result.
-INLINE fit fit_scale(const float *x, const float *w, int n, f8 inverse_scale, levels l) {
-    f8 xq = 0, qq = 0;
-    for (int i = 0; i < n; i++) {
-        f8 q = nearest((f8)(x[i]) * inverse_scale, l);
-        f8 wq = w ? (f8)(w[i]) * q : q;
-        xq += wq * (f8)(x[i]);
-        qq += wq * q;
-    }
+INLINE void add_to_fit(float x, const float *w, int i, f8 inverse_scale, levels l, f8 *xq, f8 *qq) {
+    f8 q = nearest((f8)(x) * inverse_scale, l);
+    f8 wq = w ? (f8)(w[i]) * q : q;
+    *xq += wq * (f8)(x);
+    *qq += wq * q;
+}
+
+INLINE fit fit_of(f8 xq, f8 qq) {
     f8 scale = qq > (f8)(0.0f) ? xq / qq : (f8)(0.0f);
     return (fit){scale, scale * xq};
+}
+
+INLINE fit fit_scale(const float *x, const float *w, int n, f8 inverse_scale, levels l) {
+    f8 xq = 0, qq = 0;
+    for (int i = 0; i < n; i++) add_to_fit(x[i], w, i, inverse_scale, l, &xq, &qq);
+    return fit_of(xq, qq);
+}
+
+// Sixteen candidates: their sums do not wait for each other.
+INLINE void fit_two_scales(const float *x, const float *w, int n, const f8 inverse_scales[2], levels l, fit fits[2]) {
+    f8 xq = 0, qq = 0, xq2 = 0, qq2 = 0;
+    for (int i = 0; i < n; i++) {
+        add_to_fit(x[i], w, i, inverse_scales[0], l, &xq, &qq);
+        add_to_fit(x[i], w, i, inverse_scales[1], l, &xq2, &qq2);
+    }
+    fits[0] = fit_of(xq, qq), fits[1] = fit_of(xq2, qq2);
 }
 
 INLINE void keep_best(fit f, float *scale, float *gain) {
@@ -103,16 +150,17 @@ INLINE void keep_best(fit f, float *scale, float *gain) {
 // The scale of one block. `spread` is how far around the outermost level, as a share of it, the
 // largest value may come to lie; `rounds` is how often the neighbourhood of the best is looked at.
 INLINE float search_scale(const float *x, const float *w, int n, levels l, float spread, int rounds) {
-    float largest = 0;
-    for (int i = 0; i < n; i++)
-        if (fabsf(x[i]) > fabsf(largest)) largest = x[i];
-    float unit = inverse(largest);
+    float unit = inverse(largest_of(x, n));
     if (unit == 0) return 0;
     const f8 steps = {-1.0f, -0.7f, -0.45f, -0.2f, 0.0f, 0.25f, 0.5f, 0.8f};
     const f8 offsets = {-0.5f, -0.3f, -0.15f, -0.05f, 0.05f, 0.15f, 0.3f, 0.5f};
     float scale = 0, gain = 0;
-    keep_best(fit_scale(x, w, n, ((f8)(l.low) + steps * (f8)(spread * l.low)) * (f8)(unit), l), &scale, &gain);
-    keep_best(fit_scale(x, w, n, ((f8)(l.high) + steps * (f8)(spread * l.high)) * (f8)(unit), l), &scale, &gain);
+    const f8 units[2] = {((f8)(l.low) + steps * (f8)(spread * l.low)) * (f8)(unit),
+                         ((f8)(l.high) + steps * (f8)(spread * l.high)) * (f8)(unit)};
+    fit fits[2];
+    fit_two_scales(x, w, n, units, l, fits);
+    keep_best(fits[0], &scale, &gain);
+    keep_best(fits[1], &scale, &gain);
     for (int round = 0; round < rounds; round++) {
         f8 near = ((f8)(1.0f) + offsets * (f8)(round ? 0.1f * spread : 0.4f * spread)) * (f8)(inverse(scale));
         keep_best(fit_scale(x, w, n, near, l), &scale, &gain);
@@ -122,8 +170,7 @@ INLINE float search_scale(const float *x, const float *w, int n, levels l, float
 
 // The weighted squared error of each scale in `scale`.
 INLINE f8 error_of(const float *x, const float *w, int n, f8 scale, f8 minimum, levels l) {
-    f8 unit, error = 0;
-    for (int i = 0; i < 8; i++) unit[i] = inverse(scale[i]);
+    f8 unit = inverse8(scale), error = 0;
     for (int i = 0; i < n; i++) {
         f8 shifted = (f8)(x[i]) - minimum;
         f8 rest = shifted - scale * nearest(shifted * unit, l);
@@ -194,11 +241,8 @@ INLINE void fit_affine(const float *x, const float *w, int n, f8 unit, f8 origin
 // takes five times as long.
 INLINE affine search_affine(const float *x, const float *w, int n, levels l, float spread, bool signed_minimum,
                             bool closely) {
-    float low = x[0], high = x[0], shifted[32];
-    for (int i = 1; i < n; i++) {
-        low = x[i] < low ? x[i] : low;
-        high = x[i] > high ? x[i] : high;
-    }
+    float low, high, shifted[32];
+    range_of(x, n, &low, &high);
     if (!signed_minimum && low > 0) low = 0;
     if (high - low <= 0) return (affine){0, low, 0};
     float ceiling = signed_minimum ? 3e38f : -low;
