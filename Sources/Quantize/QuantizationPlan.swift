@@ -115,10 +115,11 @@ public struct QuantizationPlan: Sendable {
     _ tensor: TensorInfo, _ override: TensorType?, _ choose: (TensorInfo) -> TensorType
   ) -> TensorAssignment {
     if isAdapter(tensor), override == nil {
-      // An adapter is small, and its narrow rows hold no blocks: half precision is as far as it goes.
-      let wanted = choose(tensor)
+      // An adapter is small: eight bits are as far as it goes, and half precision where rows are narrower than blocks.
+      let wanted = choose(tensor), least = TensorType.q8_0.fitting(tensor.columns)
+      let type = wanted.isQuantized ? least : wanted
       return TensorAssignment(
-        source: tensor, type: wanted == .f16 || wanted == .bf16 ? wanted : .f32, isQuantizable: false)
+        source: tensor, type: type, fallenBackFrom: type == wanted ? nil : wanted, isQuantizable: false)
     }
     guard isQuantizable(tensor) || override != nil else {
       return TensorAssignment(source: tensor, type: plainType(tensor), isQuantizable: false)

@@ -71,10 +71,10 @@ struct ChatCommand: AsyncParsableCommand {
     let start = ContinuousClock.now
     let saved = try resuming.open()
     let pairPath = try saved?.pairPath(pair.path, model: model.model) ?? pair.path ?? defaultPair(saved)
-    let speaker = try open(saved, pairPath: pairPath)
+    let image = image.map(Folders.absolute) ?? saved?.image
+    let speaker = try open(saved, pairPath: pairPath, seesPictures: image != nil)
     let engine = speaker.engine
     let loading = (ContinuousClock.now - start) / .seconds(1)
-    let image = image.map(Folders.absolute) ?? saved?.image
     let picture = try image.map { try look(at: $0, speaker, pairPath: pairPath) }
     let documents = saved?.documentPaths(documents) ?? documents, system = system ?? saved?.system
     let index = documents.isEmpty ? nil : try DocumentIndex()
@@ -116,11 +116,11 @@ struct ChatCommand: AsyncParsableCommand {
     saved == nil && model.model == nil && adapter.adapter == nil ? DefaultPair.path : nil
   }
 
-  private func open(_ saved: SavedConversation?, pairPath: String?) throws -> Speaker {
+  private func open(_ saved: SavedConversation?, pairPath: String?, seesPictures: Bool) throws -> Speaker {
     var options = engine.options
     options.pageFolder = noCache ? nil : Folders.pages
     options.contextLength = answer.context
-    if let pairPath { return .pair(try PairFiles(pairPath).open(options)) }
+    if let pairPath { return .pair(try PairFiles(pairPath).open(options, seesPictures: seesPictures)) }
     let model = try ModelOption.open(saved?.modelPath(model.model) ?? model.model)
     if let context = answer.context, context > model.config.contextLength {
       warn("the model's context holds \(model.config.contextLength) tokens; --context is lowered to that")

@@ -61,7 +61,7 @@ struct EvalCommand: AsyncParsableCommand {
     guard let manifest = pair ?? DefaultPair.path else {
       throw ValidationError("no pair comes with this program; give one with --pair")
     }
-    let pair = try PairFiles(manifest).open(engine.options, encoder: try encoder.open())
+    let pair = try PairFiles(manifest).open(engine.options, seesPictures: false, encoder: try encoder.open())
     let folder = Folders.expanded(out)
     try Folders.makePrivate(folder)
     let log = AnswerLog(path: folder + "/answers-\(half.rawValue).jsonl")

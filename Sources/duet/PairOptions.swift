@@ -66,9 +66,12 @@ struct PairFiles {
     manifest = try PairManifest(path: path)
   }
 
-  func open(_ options: EngineOptions, encoder: (any TextEncoder)? = nil) throws -> Pair {
+  func open(
+    _ options: EngineOptions, seesPictures: Bool = true, encoder: (any TextEncoder)? = nil
+  ) throws -> Pair {
     try Pair(
-      manifest, path: path, options: options, kernels: Folders.kernels, encoder: encoder, locate: locate)
+      manifest, path: path, options: options, kernels: Folders.kernels, seesPictures: seesPictures,
+      encoder: encoder, locate: locate)
   }
 
   /// Beside the manifest, or among the user's models.

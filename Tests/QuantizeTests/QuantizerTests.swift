@@ -56,6 +56,36 @@ private struct SystemNoise {
 }
 
 @Suite struct QuantizerTests {
+  /// Of an adapter of rank 16 the second factors' rows are narrower than any block.
+  @Test(arguments: [
+    (QuantizationScheme.f32, TensorType.f32, TensorType.f32), (.f16, .f16, .f16), (.q8_0, .q8_0, .f16),
+    (.q4_K_M, .q8_0, .f16),
+  ])
+  func adaptersGoDownToEightBits(_ scheme: QuantizationScheme, _ first: TensorType, _ second: TensorType)
+    throws
+  {
+    let workshop = try Workshop()
+    let plans = [
+      TensorPlan(name: "blk.0.attn_q.weight.lora_a", shape: [96, 16], type: .f32),
+      TensorPlan(name: "blk.0.attn_q.weight.lora_b", shape: [16, 96], type: .f32),
+    ]
+    let pairs: [(key: String, value: GGUFValue)] = [
+      ("general.type", .string("adapter")), ("general.architecture", .string("llama")),
+    ]
+    let writer = try GGUFWriter(path: workshop.path("adapter.gguf"), metadata: pairs, tensors: plans)
+    var random = SystemNoise()
+    for plan in plans {
+      let values = (0..<plan.elementCount).map { _ in random.next() }
+      try writer.write(values.span)
+    }
+    try writer.finish()
+    let plan = try QuantizationPlan(GGUFFile(path: workshop.path("adapter.gguf")), scheme: scheme)
+    #expect(plan.tensors.map(\.type) == [first, second])
+    let results = try plan.write(
+      to: workshop.path("out.gguf"), options: QuantizationOptions(), replaces: false)
+    #expect(results.allSatisfy { $0.error.relative < 0.006 })
+  }
+
   @Test func everySchemeMakesAFileThatReadsBack() throws {
     let workshop = try Workshop(), file = try workshop.model()
     for scheme in QuantizationScheme.allCases {

@@ -28,7 +28,7 @@ public struct Pair: Sendable {
   public let grounded: Voice
   /// The tuning that answers without.
   public let free: Voice
-  /// The tuning that answers about pictures.
+  /// The tuning that answers about pictures; *grounded* where the pair has none of its own, or it was not opened.
   public let seeing: Voice
   /// Chooses; nil where the pair has none, and presence of context decides.
   public let router: Router?
@@ -40,14 +40,17 @@ public struct Pair: Sendable {
   ///   - path: of the manifest, for messages and relative paths.
   ///   - options: how the engines run.
   ///   - kernels: a tier by name; nil for the fastest.
+  ///   - seesPictures: opens the tuning for pictures too, which takes as much memory as another.
   ///   - encoder: tells the router how close questions and texts are in meaning; nil for words alone.
   ///   - locate: gives the path of a part's file.
   /// - Throws: `ModelError`, `AdapterError`, `RouteModelError` or `PairError`.
   public init(
     _ manifest: PairManifest, path: String, options: EngineOptions = EngineOptions(), kernels: String? = nil,
-    encoder: (any TextEncoder)? = nil, locate: (PairManifest.Part) throws -> String
+    seesPictures: Bool = true, encoder: (any TextEncoder)? = nil,
+    locate: (PairManifest.Part) throws -> String
   ) throws {
     name = manifest.name
+    let ownSeeing = seesPictures ? manifest.seeing : nil
     let tokenizer: Tokenizer
     switch manifest.form {
     case .adapters:
@@ -58,7 +61,7 @@ public struct Pair: Sendable {
       }
       grounded = try voice(manifest.grounded)
       free = try voice(manifest.free)
-      seeing = try manifest.seeing.map(voice) ?? grounded
+      seeing = try ownSeeing.map(voice) ?? grounded
       tokenizer = model.tokenizer
     case .models:
       func voice(_ part: PairManifest.Part) throws -> Voice {
@@ -66,7 +69,7 @@ public struct Pair: Sendable {
       }
       grounded = try voice(manifest.grounded)
       free = try voice(manifest.free)
-      seeing = try manifest.seeing.map(voice) ?? grounded
+      seeing = try ownSeeing.map(voice) ?? grounded
       tokenizer = grounded.engine.model.tokenizer
       guard tokenizer.vocabularySize == free.engine.model.tokenizer.vocabularySize else {
         throw PairError.differentTokenizers(path: path)

@@ -40,10 +40,10 @@ public final class Adapter: Sendable {
   public let name: String
   /// Matrices that are changed.
   public var matrixCount: Int { pairs.reduce(0) { $0 + $1.count { $0 != nil } } }
-  /// Bytes that the adapter takes in memory.
+  /// Bytes that the adapter takes in memory, what stays mapped aside.
   public var byteCount: Int { pairs.joined().reduce(0) { $0 + ($1?.byteCount ?? 0) } }
 
-  /// Opens an adapter of `model` and copies its factors into memory.
+  /// Opens an adapter of `model` and copies its factors into memory, but for those that kernels can read in the file.
   ///
   /// - Parameters:
   ///   - path: a GGUF file.
@@ -154,7 +154,11 @@ private struct AdapterReader {
     }
     let rank = a.shape[1], whole = try values(b, in: matrix.rowOrder)
     let rows = Array(whole[matrix.firstRow * rank..<(matrix.firstRow + matrix.rows) * rank])
-    return LowRank(a: try values(a), b: rows, rank: rank, isExact: isExact, model.core.operations)
+    let first = try values(a)
+    if !isExact, a.type == .q8_0, a.rowOrder == .asNamed, let mapped = try? Matrix(a) {
+      return LowRank(mapped: mapped, b: rows)
+    }
+    return LowRank(a: first, b: rows, rank: rank, isExact: isExact, model.core.operations)
   }
 
   private func checkShape(

@@ -5,7 +5,8 @@ import CKernels
 ///
 /// Both factors are copied into memory in forms that suit the kernels: the rows of A as blocks of
 /// int8 (`Q8_0`), B as int8 with a scale per row, in groups of eight rows. Where exact results are
-/// wanted, or A's rows are no whole blocks, they are single precision.
+/// wanted, or A's rows are no whole blocks, they are single precision. A file that holds A as `Q8_0`
+/// stays mapped instead, and costs no memory of its own.
 @safe package final class LowRank: @unchecked Sendable {
   /// Rows of A, columns of B.
   package let rank: Int
@@ -13,30 +14,52 @@ import CKernels
   package let columns: Int
   /// Rows of B: the length of the result.
   package let rows: Int
-  /// Bytes of both factors in memory.
+  /// Bytes of the factors in memory, what stays mapped aside.
   package let byteCount: Int
   private let reduceType: TensorType
   private let expandsInFloat: Bool
   private let reduceBytes: Int
   private let base: UnsafeMutableRawPointer
+  /// A where it lies in the file, if it is not copied.
+  private let mapped: Matrix?
 
   /// Rows of B that lie together.
   static let groupRows = Int(DUET_LOW_RANK_ROWS)
 
   /// Copies the factors. `a`: [rank, columns], `b`: [rows, rank], both finite.
-  package init(a: [Float], b: [Float], rank: Int, isExact: Bool, _ operations: Operations) {
-    precondition(rank > 0 && a.count % rank == 0 && b.count % rank == 0, "factors of another rank")
+  package convenience init(a: [Float], b: [Float], rank: Int, isExact: Bool, _ operations: Operations) {
+    precondition(rank > 0 && a.count % rank == 0, "factors of another rank")
+    let columns = a.count / rank
+    let type = isExact || columns % Int(DUET_RUN) != 0 ? TensorType.f32 : .q8_0
+    self.init(columns: columns, type: type, mapped: nil, b: b, rank: rank, isExact: isExact)
+    copyFirst(a, operations)
+  }
+
+  /// Copies `b`, [rows, rank] and finite; `a`, [rank, columns] of `Q8_0`, stays where it is.
+  convenience init(mapped a: Matrix, b: [Float]) {
+    precondition(a.type == .q8_0, "factors of another type")
+    self.init(columns: a.columns, type: a.type, mapped: a, b: b, rank: a.rows, isExact: false)
+  }
+
+  private init(columns: Int, type: TensorType, mapped: Matrix?, b: [Float], rank: Int, isExact: Bool) {
+    precondition(rank > 0 && b.count % rank == 0, "factors of another rank")
     self.rank = rank
-    columns = a.count / rank
+    self.columns = columns
+    self.mapped = mapped
     rows = b.count / rank
-    reduceType = isExact || columns % Int(DUET_RUN) != 0 ? .f32 : .q8_0
+    reduceType = type
     expandsInFloat = isExact
-    reduceBytes = (rank * reduceType.rowBytes(columns) + 63) / 64 * 64
+    reduceBytes = mapped == nil ? (rank * type.rowBytes(columns) + 63) / 64 * 64 : 0
     let groups = (rows + Self.groupRows - 1) / Self.groupRows
     byteCount = reduceBytes + groups * Self.groupBytes(rank, inFloat: isExact)
     unsafe base = .allocate(byteCount: byteCount, alignment: 64)
-    copyFirst(a, operations)
     for group in 0..<groups { copySecond(b, group) }
+  }
+
+  /// Some rows of A, as the kernels read them.
+  @unsafe private func first(_ rows: Range<Int>) -> UnsafeRawPointer {
+    if let mapped { return unsafe mapped.pointer(rows: rows) }
+    return unsafe UnsafeRawPointer(base) + rows.lowerBound * reduceType.rowBytes(columns)
   }
 
   deinit { unsafe base.deallocate() }
@@ -134,8 +157,8 @@ extension LowRank {
     guard let scratch, precision == .int8 else {
       for token in 0..<tokens {
         unsafe duet_run_dot(
-          table, precision == .float32, number, base + part.lowerBound * rowBytes, rowBytes, part.count,
-          columns, x + token, out + token * stride + part.lowerBound)
+          table, precision == .float32, number, first(part), rowBytes, part.count, columns, x + token,
+          out + token * stride + part.lowerBound)
       }
       return
     }
@@ -144,7 +167,7 @@ extension LowRank {
     let most = unsafe table.pointee.panel_rows
     for row in Swift.stride(from: part.lowerBound, to: part.upperBound, by: most) {
       let count = min(most, part.upperBound - row)
-      unsafe duet_run_pack(table, number, base + row * rowBytes, rowBytes, count, columns, panel)
+      unsafe duet_run_pack(table, number, first(row..<row + count), rowBytes, count, columns, panel)
       unsafe duet_run_multiply(table, number, panel, count, columns, x, tokens, out + row, stride)
     }
   }

@@ -83,6 +83,22 @@ private func difference<A: BinaryFloatingPoint, B: BinaryFloatingPoint>(
     #expect(found < 0.05 && found > 0)
   }
 
+  @Test(arguments: Family.allCases, [5, 40])
+  func `a first factor in 8 bits is read where it lies, to the bit as if it were copied`(
+    _ family: Family, _ rank: Int
+  ) throws {
+    let bench = try Bench(family, quantized: .q8_0)
+    let adapter = TinyAdapter(bench.tiny, rank: rank).rounded(), tokens = bench.tiny.tokens(60)
+    let mapped = try Tuning(adapter.open(for: bench.model, first: .q8_0))
+    let copied = try Tuning(adapter.open(for: bench.model))
+    #expect(mapped.adapter.byteCount < copied.adapter.byteCount)
+    #expect(mapped.salt != copied.salt)
+    for size in [1, 16, 60] {
+      #expect(
+        bench.read(tokens, by: size, mapped) == bench.read(tokens, by: size, copied), "\(size) at a time")
+    }
+  }
+
   @Test(arguments: Family.allCases, [nil, TensorType.q8_0, .q4_0])
   func `up to sixteen tokens at a time give what one at a time gives, on any number of threads`(
     _ family: Family, _ type: TensorType?

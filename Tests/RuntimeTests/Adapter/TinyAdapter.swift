@@ -48,22 +48,47 @@ struct TinyAdapter {
     return model
   }
 
-  func builder() -> GGUFBuilder {
+  private static func blocks(_ values: [Float], _ type: TensorType) -> [UInt8] {
+    stride(from: 0, to: values.count, by: 32).flatMap { TinyModel.block(Array(values[$0..<$0 + 32]), type) }
+  }
+
+  /// The adapter with the first factors that Q8_0 holds of its own.
+  func rounded() -> TinyAdapter {
+    var adapter = self
+    for (name, pair) in factors {
+      let bytes = Self.blocks(pair.a, .q8_0)
+      adapter.factors[name]?.a = stride(from: 0, to: bytes.count, by: 34).flatMap { start in
+        let scale = Float16(bitPattern: UInt16(bytes[start]) | UInt16(bytes[start + 1]) << 8)
+        return (2..<34).map { Float(scale) * Float(Int8(bitPattern: bytes[start + $0])) }
+      }
+    }
+    return adapter
+  }
+
+  /// `first` is the type of lora_a: single precision or Q8_0.
+  func builder(first: TensorType = .f32) -> GGUFBuilder {
     var file = GGUFBuilder()
     file.set("general.type", .string("adapter"))
     file.set("general.architecture", .string(model.family.rawValue))
     file.set("adapter.type", .string("lora"))
     file.set("adapter.lora.alpha", .float32(alpha))
     for (name, pair) in factors.sorted(by: { $0.key < $1.key }) {
-      file.addFloats("\(name).weight.lora_a", shape: [pair.a.count / rank, rank], pair.a)
+      let shape = [pair.a.count / rank, rank], stored = "\(name).weight.lora_a"
+      if first == .f32 {
+        file.addFloats(stored, shape: shape, pair.a)
+      } else {
+        file.tensors.append(
+          GGUFBuilder.Tensor(
+            name: stored, shape: shape, type: first.rawValue, bytes: Self.blocks(pair.a, first)))
+      }
       file.addFloats("\(name).weight.lora_b", shape: [rank, pair.b.count / rank], pair.b)
     }
     return file
   }
 
   /// Opens the adapter for `model`, which must have been made of the same made model.
-  func open(for model: Model, isExact: Bool = false) throws -> Adapter {
-    try Adapter(file: builder().open(), for: model, isExact: isExact)
+  func open(for model: Model, first: TensorType = .f32, isExact: Bool = false) throws -> Adapter {
+    try Adapter(file: builder(first: first).open(), for: model, isExact: isExact)
   }
 }
 

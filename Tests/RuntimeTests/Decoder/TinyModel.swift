@@ -113,7 +113,7 @@ struct TinyModel {
   }
 
   /// A block of Q8_0 or Q4_0, which near enough holds `values`.
-  private static func block(_ values: [Float], _ type: TensorType) -> [UInt8] {
+  static func block(_ values: [Float], _ type: TensorType) -> [UInt8] {
     let largest = values.map(abs).max() ?? 0
     let steps: Float = type == .q8_0 ? 127 : 7
     let scale = Float16(largest / steps)
