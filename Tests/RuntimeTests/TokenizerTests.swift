@@ -39,6 +39,16 @@ import Testing
     }
   }
 
+  @Test func `a byte without a token is left out before anything is joined`() throws {
+    var vocabulary = TinyVocabulary.byteLevel(merges: ["a b", "ab c"])
+    vocabulary.tokens.removeAll { $0.text == "x" }
+    let tokenizer = try vocabulary.open()
+    #expect(tokenizer.missingBytes == [0x78])
+    #expect(tokenizer.pieces("axb") == ["ab"])
+    #expect(tokenizer.pieces("xaxbxcx") == ["abc"])
+    #expect(tokenizer.pieces("xxx").isEmpty)
+  }
+
   @Test func `what has no piece becomes its bytes, or the unknown token`() throws {
     let tokenizer = try TinyVocabulary.pieces([("a", 0), ("▁", 0)]).open()
     #expect(tokenizer.pieces("a é") == ["a", "▁", "<0xC3>", "<0xA9>"])

@@ -37,14 +37,18 @@ struct ByteLevelEncoding: WordEncoding {
       return
     }
     merger.begin(word.count)
-    for offset in 0..<word.count {
-      let token = byteTokens[Int(text[word.lowerBound + offset])]
-      merger.add(offset..<offset + 1, token, after: offset - 1)
+    // Bytes without a token are left out before anything is joined, as the tokenizers library does: what
+    // stood around them may join.
+    var symbols = 0
+    for offset in word {
+      let token = byteTokens[Int(text[offset])]
+      if token < 0 { continue }
+      merger.add(symbols..<symbols + 1, token, after: symbols - 1)
+      symbols += 1
     }
+    merger.end(symbols)
     merger.merge(merges)
-    merger.forEach { _, token in
-      if token >= 0 { tokens.append(token) }
-    }
+    merger.forEach { _, token in tokens.append(token) }
   }
 
   private func wholeWord(_ text: borrowing Span<UInt8>, _ word: Range<Int>) -> Int32? {

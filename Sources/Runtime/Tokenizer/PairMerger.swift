@@ -45,6 +45,9 @@ struct PairMerger {
     joined.append(contentsOf: repeatElement(-1, count: more))
   }
 
+  /// Ends the word after the symbols that were entered, `count` bytes and no more than it was begun with.
+  mutating func end(_ count: Int) { self.count = count }
+
   /// Enters the symbol of the bytes in `range`; symbols are entered in order and leave no gap.
   @inline(__always)
   mutating func add(_ range: Range<Int>, _ token: Int32, after: Int) {
