@@ -15,7 +15,7 @@ struct CompareCommand: AsyncParsableCommand {
 
       Examples:
         duet compare model-f16.gguf small.gguf --text book.txt
-        duet compare model-f16.gguf q4_0.gguf q4_k_m.gguf --text book.txt --tokens 5000
+        duet compare f16.gguf q4_0.gguf q4_k_m.gguf --text book.txt --tokens 5000
       """)
 
   @Argument(

@@ -20,7 +20,7 @@ struct EvalCommand: AsyncParsableCommand {
 
       Examples:
         duet eval --pair pair.json --data DATA --out results
-        duet eval --pair pair.json --data DATA --out results --arm mixed=mixed.gguf --half choosing --questions 60
+        duet eval --data DATA --out results --arm mixed=mixed.gguf --questions 60
       """)
 
   @Option(

@@ -17,7 +17,7 @@ struct QuantizeCommand: AsyncParsableCommand {
         duet quantize model-f16.gguf small.gguf --type Q4_K_M
         duet quantize adapter-folder adapter.gguf --base model.gguf
         duet quantize checkpoint-folder small.gguf --bits 4.5 --imatrix imatrix.gguf
-        duet quantize model-f16.gguf small.gguf --type Q4_0 --tensor 'blk.*.ffn_down.weight=Q6_K'
+        duet quantize f16.gguf small.gguf --type Q4_0 --tensor '*.ffn_down.*=Q6_K'
         duet quantize model-f16.gguf - --type Q4_K_M --dry-run
       """)
 

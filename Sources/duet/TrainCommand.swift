@@ -22,7 +22,7 @@ struct TrainCommand: AsyncParsableCommand {
 
       Examples:
         duet train --data squad.jsonl --arm grounded --out grounded.gguf
-        duet train --data squad.jsonl --arm free --eval dev.jsonl --patience 3 --out free.gguf
+        duet train --data squad.jsonl --arm free --eval dev.jsonl --out free.gguf
         duet train --data squad.jsonl --arm grounded --out grounded.gguf --resume
 
       With --vision a projector is trained from a vision encoder's features to the model's embeddings, and written \
@@ -31,7 +31,7 @@ struct TrainCommand: AsyncParsableCommand {
       line), or JSON lines {"image": "photo.jpg", "captions": ["…"]}. A row is a picture with all its captions.
 
       Example:
-        duet train --vision encoder.gguf --data photos/ --epochs 4 --initial tuning.gguf --out vision.gguf
+        duet train --vision encoder.gguf --data photos/ --out vision.gguf
       """)
 
   @Option(help: ArgumentHelp("The model to tune.", valueName: "path|name"), completion: .file())

@@ -3,6 +3,9 @@
 /// In a sequence each is stood for by a negative number that follows from all of them, so that the cache
 /// never takes one picture for another.
 public final class InputEmbeddings: Sendable, Equatable {
+  /// What an mmproj file of Duet's own calls the question that its projector was trained to have asked.
+  package static let questionKey = "duet.vision.question"
+
   /// Values of a vector: the model's embedding length.
   public let width: Int
   /// What stands for each vector.

@@ -14,7 +14,8 @@ extension Session {
   ///   - answers: what may be answered, such as "Yes" and "No".
   ///   - question: what is asked.
   ///   - picture: what it is about; nil for words alone.
-  /// - Returns: a probability for each answer, by the product of its tokens' probabilities.
+  /// - Returns: a probability for each answer, by the product of its tokens' probabilities; 0 for one without
+  ///   tokens.
   /// - Throws: `SessionError`, as an answer does.
   /// - Complexity: O(prompt + answers).
   public func probabilities(
@@ -34,7 +35,7 @@ extension Session {
     }
     let sums = await engine.logLikelihoods(
       of: texts, after: prompt, pictures: conversation.turns.compactMap(\.picture), tuning)
-    let largest = sums.max() ?? 0
+    guard let largest = sums.max(), largest > -.infinity else { return sums.map { _ in 0 } }
     let shares = sums.map { exp($0 - largest) }, total = shares.reduce(0, +)
     return shares.map { $0 / total }
   }
@@ -51,6 +52,7 @@ extension Engine {
       step(sequence, prompt[start..<min(last, start + options.batch)], wantsLogits: false)
     }
     return continuations.map { tokens in
+      if tokens.isEmpty { return -.infinity }
       sequence.truncate(last)
       var sum = 0.0
       let read = prompt[last...] + tokens.dropLast()

@@ -1,9 +1,6 @@
 import DuetRuntime
 
 extension Trainer {
-  /// The key of what the model is asked about a picture.
-  package static let questionKey = "duet.vision.question"
-
   /// Writes what was trained together with its encoder: an mmproj GGUF file.
   ///
   /// - Parameters:
@@ -21,7 +18,7 @@ extension Trainer {
     let width = trained.config.embeddingLength
     let own: [String: GGUFValue] = [
       "general.name": .string(name), "clip.vision.projection_dim": .integer(width, .uint32),
-      Self.questionKey: .string(question),
+      InputEmbeddings.questionKey: .string(question),
     ]
     let kept = encoder.metadata.keys.filter { own[$0] == nil }.compactMap { key in
       encoder.metadata[key].map { (key: key, value: $0) }

@@ -35,7 +35,7 @@ public final class VisionEncoder {
     let pool = ThreadPool(threadCount: threads ?? processorCount())
     let fields = try VisionFields(file)
     processor = try fields.processor()
-    question = (try? file.metadata.string("duet.vision.question")) ?? nil
+    question = (try? file.metadata.string(InputEmbeddings.questionKey)) ?? nil
     switch fields.projector {
     case .efficientNet:
       encoder = try EfficientNet(

@@ -18,8 +18,8 @@ struct PullCommand: AsyncParsableCommand {
       Examples:
         duet pull all-minilm-l6-v2
         duet pull gemma-3-270m
-        duet pull hf:bartowski/SmolLM2-135M-Instruct-GGUF/SmolLM2-135M-Instruct-Q8_0.gguf
-        duet pull https://example.org/model.gguf --sha256 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+        duet pull hf:Qwen/Qwen3-0.6B-GGUF/Qwen3-0.6B-Q8_0.gguf
+        duet pull https://example.org/model.gguf --sha256 9f86d0…
       """)
 
   @Argument(help: ArgumentHelp("Which model.", valueName: "name|hf:OWNER/REPO/FILE|address"))
