@@ -187,10 +187,6 @@ static void plain_mxfp4(const float *x, const float *weights, size_t n, void *bl
 
 INLINE const float *weights_or_ones(const float *weights) { return weights ? weights : ones; }
 
-INLINE float search_half(const float *x, const float *w, levels l, float spread) {
-    return half_scale(x, w, 32, search_scale(x, w, 32, l, spread, 2), l);
-}
-
 INLINE affine search_half_affine(const float *x, const float *w, levels l, float spread) {
     affine found = search_affine(x, w, 32, l, spread, true, true);
     float minimum = half_rounded(found.minimum), shifted[32];
@@ -277,7 +273,8 @@ INLINE void table_places(const float *x, int n, float scale, uint8_t *q) {
 static void search_iq4_nl(const float *x, const float *weights, size_t n, void *blocks) {
     FOR_BLOCKS(duet_block_iq4_nl, 32) {
         levels l = {-127, 113, true};
-        float scale = search_half(x, weights_or_ones(weights), l, 0.12f);
+        float found = weights ? search_scale(x, weights, 32, l, 0.12f, 2) : search_scale(x, NULL, 32, l, 0.12f, 2);
+        float scale = half_rounded(found);
         uint8_t q[32];
         table_places(x, 32, scale, q);
         block->d = half_bits(scale);

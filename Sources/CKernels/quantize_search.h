@@ -77,7 +77,7 @@ INLINE float inverse(float value) {
 }
 INLINE f8 inverse8(f8 value) {
     f8 result = (f8)(1.0f) / value;
-    return (result < (f8)(1e38f)) & (result > (f8)(-1e38f)) ? result : (f8)(0.0f);
+    return ((result < (f8)(1e38f)) & (result > (f8)(-1e38f))) ? result : (f8)(0.0f);
 }
 
 // The levels a block may take: whole numbers from low to high, or the 16 of IQ4_NL.
@@ -158,7 +158,11 @@ INLINE float search_scale(const float *x, const float *w, int n, levels l, float
     const f8 units[2] = {((f8)(l.low) + steps * (f8)(spread * l.low)) * (f8)(unit),
                          ((f8)(l.high) + steps * (f8)(spread * l.high)) * (f8)(unit)};
     fit fits[2];
-    fit_two_scales(x, w, n, units, l, fits);
+    // Finding a level of a table takes all registers.
+    if (l.table)
+        for (int i = 0; i < 2; i++) fits[i] = fit_scale(x, w, n, units[i], l);
+    else
+        fit_two_scales(x, w, n, units, l, fits);
     keep_best(fits[0], &scale, &gain);
     keep_best(fits[1], &scale, &gain);
     for (int round = 0; round < rounds; round++) {
