@@ -187,6 +187,12 @@ static void plain_mxfp4(const float *x, const float *weights, size_t n, void *bl
 
 INLINE const float *weights_or_ones(const float *weights) { return weights ? weights : ones; }
 
+// The scale as half precision holds it. Written out for both, so that without weights there are no products with them.
+INLINE float search_half(const float *x, const float *weights, levels l, float spread, int rounds) {
+    return half_rounded(weights ? search_scale(x, weights, 32, l, spread, rounds)
+                                : search_scale(x, NULL, 32, l, spread, rounds));
+}
+
 INLINE affine search_half_affine(const float *x, const float *w, levels l, float spread) {
     affine found = search_affine(x, w, 32, l, spread, true, true);
     float minimum = half_rounded(found.minimum), shifted[32];
@@ -198,8 +204,7 @@ INLINE affine search_half_affine(const float *x, const float *w, levels l, float
 static void search_q4_0(const float *x, const float *weights, size_t n, void *blocks) {
     FOR_BLOCKS(duet_block_q4_0, 32) {
         levels l = {-8, 7, false};
-        float found = weights ? search_scale(x, weights, 32, l, 0.15f, 0) : search_scale(x, NULL, 32, l, 0.15f, 0);
-        float scale = half_rounded(found);
+        float scale = search_half(x, weights, l, 0.15f, 0);
         uint8_t q[32];
         levels_of(x, 32, scale, 0, l, 8, q);
         block->d = half_bits(scale);
@@ -210,8 +215,7 @@ static void search_q4_0(const float *x, const float *weights, size_t n, void *bl
 static void search_q5_0(const float *x, const float *weights, size_t n, void *blocks) {
     FOR_BLOCKS(duet_block_q5_0, 32) {
         levels l = {-16, 15, false};
-        float found = weights ? search_scale(x, weights, 32, l, 0.08f, 0) : search_scale(x, NULL, 32, l, 0.08f, 0);
-        float scale = half_rounded(found);
+        float scale = search_half(x, weights, l, 0.08f, 0);
         uint8_t q[32];
         levels_of(x, 32, scale, 0, l, 16, q);
         block->d = half_bits(scale);
@@ -273,8 +277,7 @@ INLINE void table_places(const float *x, int n, float scale, uint8_t *q) {
 static void search_iq4_nl(const float *x, const float *weights, size_t n, void *blocks) {
     FOR_BLOCKS(duet_block_iq4_nl, 32) {
         levels l = {-127, 113, true};
-        float found = weights ? search_scale(x, weights, 32, l, 0.12f, 2) : search_scale(x, NULL, 32, l, 0.12f, 2);
-        float scale = half_rounded(found);
+        float scale = search_half(x, weights, l, 0.12f, 2);
         uint8_t q[32];
         table_places(x, 32, scale, q);
         block->d = half_bits(scale);

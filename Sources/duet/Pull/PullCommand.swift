@@ -19,7 +19,7 @@ struct PullCommand: AsyncParsableCommand {
         duet pull all-minilm-l6-v2
         duet pull gemma-3-270m
         duet pull hf:Qwen/Qwen3-0.6B-GGUF/Qwen3-0.6B-Q8_0.gguf
-        duet pull https://example.org/model.gguf --sha256 9f86d0…
+        duet pull https://example.org/model.gguf --sha256 DIGITS
       """)
 
   @Argument(help: ArgumentHelp("Which model.", valueName: "name|hf:OWNER/REPO/FILE|address"))
