@@ -24,6 +24,8 @@
 #define LANES 8
 #define GROUPS 2
 #define TOKENS 4
+// Runs of a panel that stay in the nearest cache, beside the tokens' activations.
+#define NEAR_RUNS 30
 
 // A run of eight rows, transposed so that a 32-bit lane belongs to one row. A panel holds, for each
 // run, one of these for every group of rows.
@@ -118,12 +120,11 @@ INLINE void add_minima(format f, const panel_run *run, size_t groups, const floa
     }
 }
 
-INLINE void multiply_some(format f, const panel_run *panel, size_t groups, size_t n, const duet_activations *a,
-                          size_t tokens, __m256 total[GROUPS][TOKENS]) {
+// Adds the products of the runs first..<last.
+INLINE void multiply_some(format f, const panel_run *panel, size_t groups, size_t first, size_t last,
+                          const duet_activations *a, size_t tokens, __m256 total[GROUPS][TOKENS]) {
     const int parts = f.halves ? 2 : 1, steps = 8 / parts;
-    for (size_t g = 0; g < groups; g++)
-        for (size_t t = 0; t < tokens; t++) total[g][t] = _mm256_setzero_ps();
-    for (size_t index = 0; index < n / DUET_RUN; index++) {
+    for (size_t index = first; index < last; index++) {
         const panel_run *run = &panel[index * groups];
 #pragma clang loop unroll(full)
         for (int part = 0; part < parts; part++) {
@@ -154,18 +155,35 @@ INLINE void store_rows(__m256 total, size_t rows, float *out) {
     memcpy(out, all, rows * sizeof(float));
 }
 
-INLINE void multiply_groups(format f, const void *panel, size_t groups, size_t rows, size_t n,
+INLINE __m256 load_rows(size_t rows, const float *out) {
+    if (rows >= LANES) return _mm256_loadu_ps(out);
+    float all[LANES] = {0};
+    memcpy(all, out, rows * sizeof(float));
+    return _mm256_loadu_ps(all);
+}
+
+// The products of `tokens` tokens with the runs first..<last, added to what `out` holds of the runs before.
+INLINE void multiply_tokens(format f, const void *panel, size_t groups, size_t rows, size_t first, size_t last,
                             const duet_activations *a, size_t tokens, float *out, size_t out_stride) {
     __m256 total[GROUPS][TOKENS];
-    for (size_t t = 0, count; t < tokens; t += count) {
-        count = tokens - t >= TOKENS ? TOKENS : 1;
-        if (count == TOKENS)
-            multiply_some(f, panel, groups, n, a + t, TOKENS, total);
-        else
-            multiply_some(f, panel, groups, n, a + t, 1, total);
-        for (size_t i = 0; i < count; i++)
-            for (size_t g = 0; g < groups; g++)
-                store_rows(total[g][i], rows - g * LANES, out + (t + i) * out_stride + g * LANES);
+    for (size_t t = 0; t < tokens; t++)
+        for (size_t g = 0; g < groups; g++)
+            total[g][t] = first == 0 ? _mm256_setzero_ps() : load_rows(rows - g * LANES, out + t * out_stride + g * LANES);
+    multiply_some(f, panel, groups, first, last, a, tokens, total);
+    for (size_t t = 0; t < tokens; t++)
+        for (size_t g = 0; g < groups; g++)
+            store_rows(total[g][t], rows - g * LANES, out + t * out_stride + g * LANES);
+}
+
+INLINE void multiply_groups(format f, const void *panel, size_t groups, size_t rows, size_t n,
+                            const duet_activations *a, size_t tokens, float *out, size_t out_stride) {
+    const size_t runs = n / DUET_RUN, parts = (runs + NEAR_RUNS - 1) / NEAR_RUNS;
+    for (size_t part = 0; part < parts; part++) {
+        size_t first = runs * part / parts, last = runs * (part + 1) / parts, t = 0;
+        for (; t + TOKENS <= tokens; t += TOKENS)
+            multiply_tokens(f, panel, groups, rows, first, last, a + t, TOKENS, out + t * out_stride, out_stride);
+        for (; t < tokens; t++)
+            multiply_tokens(f, panel, groups, rows, first, last, a + t, 1, out + t * out_stride, out_stride);
     }
 }
 

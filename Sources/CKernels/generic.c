@@ -268,33 +268,37 @@ static float value_at(const duet_query *query, const duet_page *page, size_t tok
     return duet_half_to_float(scales[token * (query->head_size / DUET_RUN) + i / DUET_RUN]) * (float)q[at];
 }
 
-static float score(const duet_query *query, size_t head, const duet_page *page, size_t token) {
-    const float *q = query->query + head * query->head_size;
+static float score(const duet_query *query, const float *q, const duet_page *page, size_t token) {
     float dot = 0;
     for (size_t i = 0; i < query->head_size; i++) dot += q[i] * key_at(query, page, token, i);
     dot *= query->scale;
     return query->softcap > 0 ? query->softcap * tanhf(dot / query->softcap) : dot;
 }
 
-static void attend(const duet_query *query, const duet_page *pages, size_t count, float *state) {
+// state: [head_size + 2]
+static void attend_head(const duet_query *query, const float *q, duet_span span, const duet_page *pages, float *state) {
     size_t head_size = query->head_size;
-    for (size_t head = 0; head < query->heads; head++) {
-        float *sum = state + head * (head_size + 2), *largest = sum + head_size, *total = largest + 1;
-        for (size_t i = 0; i < head_size; i++) sum[i] = 0;
-        *largest = -INFINITY;
-        *total = 0;
-        for (const duet_page *page = pages; page < pages + count; page++) {
-            for (size_t token = page->first; token < page->last; token++) {
-                float s = score(query, head, page, token);
-                float maximum = fmaxf(*largest, s);
-                float keep = expf(*largest - maximum), weight = expf(s - maximum);
-                for (size_t i = 0; i < head_size; i++)
-                    sum[i] = sum[i] * keep + weight * value_at(query, page, token, i);
-                *total = *total * keep + weight;
-                *largest = maximum;
-            }
-        }
+    float *largest = state + head_size, *total = largest + 1;
+    for (size_t i = 0; i < head_size; i++) state[i] = 0;
+    *largest = -INFINITY;
+    *total = 0;
+    for (size_t position = span.first; position < span.last; position++) {
+        const duet_page *page = pages + position / DUET_PAGE_TOKENS;
+        size_t token = position % DUET_PAGE_TOKENS;
+        float s = score(query, q, page, token);
+        float maximum = fmaxf(*largest, s);
+        float keep = expf(*largest - maximum), weight = expf(s - maximum);
+        for (size_t i = 0; i < head_size; i++) state[i] = state[i] * keep + weight * value_at(query, page, token, i);
+        *total = *total * keep + weight;
+        *largest = maximum;
     }
+}
+
+static void attend(const duet_query *query, const duet_page *pages, float *state) {
+    for (size_t token = 0; token < query->tokens; token++)
+        for (size_t head = 0; head < query->heads; head++, state += query->head_size + 2)
+            attend_head(query, query->query + token * query->stride + head * query->head_size,
+                        query->spans[token], pages, state);
 }
 
 void duet_generic_combine(const float *state, size_t stride, size_t count, size_t head_size, float *out) {

@@ -195,18 +195,23 @@ struct QuantizedVector {
 
   func argmax(_ x: [Float]) -> Int { unsafe table.pointee.argmax(x, x.count) }
 
-  /// Attention of `heads` heads over `ranges` of `pages`: the kernel's state.
+  /// Attention of the heads of tokens whose queries lie `stride` apart, each over its span of `pages`: the
+  /// kernel's state.
   func attend(
-    _ query: [Float], heads: Int, pages: [TestPage], ranges: [Range<Int>], scale: Float, softcap: Float
+    _ query: [Float], heads: Int, stride: Int, pages: [TestPage], spans: [Range<Int>], scale: Float,
+    softcap: Float = 0
   ) -> [Float] {
     guard let page = pages.first else { return [] }
-    var state = [Float](repeating: .nan, count: heads * (page.headSize + 2))
-    let views = unsafe zip(pages, ranges).map { page, range in unsafe page.view(range) }
+    var state = [Float](repeating: .nan, count: spans.count * heads * (page.headSize + 2))
+    let views = unsafe pages.map { unsafe duet_page(keys: $0.keys, values: $0.values) }
+    let spans = spans.map { duet_span(first: UInt32($0.lowerBound), last: UInt32($0.upperBound)) }
     unsafe query.withUnsafeBufferPointer { query in
-      var about = unsafe duet_query(
-        query: query.baseAddress, heads: heads, head_size: page.headSize, scale: scale, softcap: softcap,
-        type: page.type)
-      unsafe table.pointee.attend(&about, views, views.count, &state)
+      unsafe spans.withUnsafeBufferPointer { spans in
+        var about = unsafe duet_query(
+          query: query.baseAddress, tokens: spans.count, stride: stride, spans: spans.baseAddress,
+          heads: heads, head_size: page.headSize, scale: scale, softcap: softcap, type: page.type)
+        unsafe table.pointee.attend(&about, views, &state)
+      }
     }
     return state
   }
@@ -243,10 +248,5 @@ struct QuantizedVector {
   deinit {
     unsafe keys.deallocate()
     unsafe values.deallocate()
-  }
-
-  fileprivate func view(_ range: Range<Int>) -> duet_page {
-    unsafe duet_page(
-      keys: keys, values: values, first: UInt32(range.lowerBound), last: UInt32(range.upperBound))
   }
 }

@@ -80,7 +80,7 @@ def write(writer):
 
 
 WIDTH, HIDDEN, LAYERS, HEADS = 768, 2048, 4, 12
-WINDOW, BATCH = 128, 8
+WINDOW, BATCH = 128, 4
 
 
 def token_ids(reader, paths):
@@ -154,7 +154,7 @@ def train(arguments):
     import torch
 
     torch.manual_seed(SEED)
-    torch.set_num_threads(1)
+    torch.set_num_threads(arguments.threads)
     reader = GGUFReader(arguments.model)
     ids = torch.tensor(token_ids(reader, arguments.text))
     source = next(t for t in reader.tensors if t.name == "token_embd.weight")
@@ -214,6 +214,7 @@ def main():
     command.add_argument("text", nargs="+")
     command.add_argument("--output", required=True)
     command.add_argument("--seconds", type=int, default=600)
+    command.add_argument("--threads", type=int, default=1)
     command.set_defaults(run=train)
     arguments = parser.parse_args()
     arguments.run(arguments)

@@ -98,12 +98,18 @@ typedef void (*duet_multiply)(const void *panel, size_t rows, size_t n, const du
 typedef struct {
     const void *keys;
     const void *values;
-    uint32_t first, last;  // attend to positions first <= p < last of the page
 } duet_page;
 
-// Queries of heads that share keys and values, and how their scores are made.
+// Positions first <= p < last, counted from the first of some pages; none where last <= first.
 typedef struct {
-    const float *query;  // [heads, head_size]
+    uint32_t first, last;
+} duet_span;
+
+// Queries of heads that share keys and values, of one or several tokens, and how their scores are made.
+typedef struct {
+    const float *query;      // [tokens][heads, head_size]; those of a token `stride` floats after the one before
+    size_t tokens, stride;
+    const duet_span *spans;  // [tokens] what each attends to
     size_t heads, head_size;
     float scale;    // multiplies q . k
     float softcap;  // c: scores become c * tanh(score / c); 0 for none
@@ -161,9 +167,10 @@ typedef struct {
     void (*store)(const float *key, const float *value, size_t head_size, int type, size_t slot,
                   void *keys, void *values);
     // Attention over one segment of at most DUET_SEGMENT_PAGES pages, softmax not yet divided
-    // (arXiv 2205.14135). state: [heads][head_size + 2], the weighted values, then the largest
-    // score and the sum of exponentials. The result for a head does not depend on the others.
-    void (*attend)(const duet_query *query, const duet_page *pages, size_t count, float *state);
+    // (arXiv 2205.14135). state: [tokens, heads][head_size + 2], the weighted values, then the largest
+    // score and the sum of exponentials, which is 0 for what attends to nothing. The result for a token's
+    // head does not depend on the others.
+    void (*attend)(const duet_query *query, const duet_page *pages, float *state);
     // out = the attention of one head whose context is `count` segments with states that lie
     // `stride` floats apart.
     void (*combine)(const float *state, size_t stride, size_t count, size_t head_size, float *out);

@@ -89,12 +89,9 @@ package struct CacheLayout: Sendable, Equatable {
       plane(layer, head, 0), plane(layer, head, 1))
   }
 
-  /// The kernels' view of tokens `range` of the page; valid while the object lives.
-  @unsafe func view(layer: Int, head: Int, _ range: Range<Int>) -> duet_page {
-    precondition(
-      range.lowerBound >= 0 && range.upperBound <= CacheLayout.pageTokens, "tokens outside of the page")
-    return unsafe duet_page(
-      keys: UnsafeRawPointer(plane(layer, head, 0)), values: UnsafeRawPointer(plane(layer, head, 1)),
-      first: UInt32(range.lowerBound), last: UInt32(range.upperBound))
+  /// The kernels' view of one head; valid while the object lives.
+  @unsafe func view(layer: Int, head: Int) -> duet_page {
+    unsafe duet_page(
+      keys: UnsafeRawPointer(plane(layer, head, 0)), values: UnsafeRawPointer(plane(layer, head, 1)))
   }
 }

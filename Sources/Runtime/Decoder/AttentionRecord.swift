@@ -48,8 +48,8 @@ final class AttentionRecord {
       let start = (row * config.keyValueHeadCount + head) * group
       func attend(_ positions: Range<Int>, _ body: (_ head: Int, _ largest: Float, _ sum: Float) -> Void) {
         operations.attend(
-          sequence, positions, layer: layer, head: head, config, query: query, start..<start + group,
-          state: state, at: 0)
+          sequence, CollectionOfOne(positions), layer: layer, head: head, config, query: query, at: start,
+          stride: group, state: state, at: 0)
         for index in 0..<config.headsPerGroup {
           let at = index * stateWidth + config.headSize
           body(index, state[at], state[at + 1])

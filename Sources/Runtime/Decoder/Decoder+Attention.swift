@@ -33,8 +33,9 @@ extension Decoder {
       by: space.normed, tokens: rows.count, changes: changes(layer, .attention))
     forEachToken(rows.count) { [self] token in place(rows[token], token, layer, weights) }
     record(rows, layer)
-    let work = rows.count <= Self.directTokens ? segmentWork(rows, layer) : []
-    if work.isEmpty { attendByToken(rows, layer) } else { attendBySegment(rows, layer, work) }
+    let tiles = tiles(rows, layer)
+    let work = rows.count <= Self.directTokens ? segmentWork(tiles) : []
+    if work.isEmpty { attendByTile(rows, tiles, layer) } else { attendBySegment(rows, tiles, layer, work) }
     multiply(
       [(weights.output, space.result)], by: space.attended, tokens: rows.count,
       changes: changes(layer, .output))
@@ -83,6 +84,29 @@ extension Decoder {
       at: table.offset(token), split: table.rotary.split)
   }
 
+  /// Neighbours of one sequence, which see nearly the same, and the segments of the context that they see.
+  private struct Tile {
+    var tokens: Range<Int>
+    var segments: Range<Int>
+  }
+
+  /// The most tokens of a tile.
+  private static let tileTokens = 8
+
+  private func tiles(_ rows: [Row], _ layer: Int) -> [Tile] {
+    var tiles: [Tile] = []
+    for (token, row) in rows.enumerated() {
+      let segments = segments(row, layer)
+      if let last = tiles.last, last.tokens.count < Self.tileTokens, rows[token - 1].sequence === row.sequence {
+        tiles[tiles.count - 1].tokens = last.tokens.lowerBound..<token + 1
+        tiles[tiles.count - 1].segments = last.segments.lowerBound..<segments.upperBound
+      } else {
+        tiles.append(Tile(tokens: token..<token + 1, segments: segments))
+      }
+    }
+    return tiles
+  }
+
   /// The segments of the context that a token attends to.
   private func segments(_ row: Row, _ layer: Int) -> Range<Int> {
     firstPosition(row, layer) / Self.segmentTokens..<row.position / Self.segmentTokens + 1
@@ -93,56 +117,80 @@ extension Decoder {
     return max(0, row.position + 1 - window)
   }
 
-  /// The segments of all tokens; none where there are more than the pool shares out at once.
-  private func segmentWork(_ rows: [Row], _ layer: Int) -> [(token: Int, segment: Int)] {
-    let work = rows.indices.flatMap { token in segments(rows[token], layer).map { (token, $0) } }
+  /// A segment of a tile, and where the states of its heads and tokens start.
+  private struct SegmentWork {
+    let tile: Int
+    let segment: Int
+    let state: Int
+  }
+
+  /// The segments of all tiles; none where there are more than the pool shares out at once.
+  private func segmentWork(_ tiles: [Tile]) -> [SegmentWork] {
+    var work: [SegmentWork] = []
+    var state = 0
+    for (index, tile) in tiles.enumerated() {
+      for segment in tile.segments {
+        work.append(SegmentWork(tile: index, segment: segment, state: state))
+        state += tile.tokens.count * config.keyValueHeadCount
+      }
+    }
     return work.count > ThreadPool.maximumChunks / config.keyValueHeadCount ? [] : work
   }
 
   /// Few tokens: each segment is work of its own, so that one long context keeps every core busy.
-  private func attendBySegment(_ rows: [Row], _ layer: Int, _ work: [(token: Int, segment: Int)]) {
+  private func attendBySegment(_ rows: [Row], _ tiles: [Tile], _ layer: Int, _ work: [SegmentWork]) {
     let heads = config.keyValueHeadCount
-    attention.reserve(work.count * heads)
+    attention.reserve(tiles.reduce(0) { $0 + $1.tokens.count * $1.segments.count } * heads)
     pool.run(work.count * heads) { [self] chunk, _ in
-      let (token, segment) = work[chunk / heads]
-      attendSegment(rows[token], token, layer, head: chunk % heads, segment, state: chunk)
+      let part = work[chunk / heads], head = chunk % heads, tokens = tiles[part.tile].tokens
+      attendSegment(rows, tokens, layer, head: head, part.segment, state: part.state + head * tokens.count)
     }
-    let counts = rows.indices.map { segments(rows[$0], layer).count }
-    forEachToken(rows.count) { [self] token in
-      let first = counts[..<token].reduce(0, +)
-      for head in 0..<heads {
-        combine(token, head, first: first * heads + head, count: counts[token], every: heads)
+    let firsts = tiles.indices.map { tile in work.first { $0.tile == tile }?.state ?? 0 }
+    pool.run(tiles.count) { [self] index, _ in
+      let tile = tiles[index], count = tile.tokens.count
+      for (place, token) in tile.tokens.enumerated() {
+        for head in 0..<heads {
+          combine(
+            token, head, first: firsts[index] + head * count + place, count: tile.segments.count,
+            every: heads * count)
+        }
+        if precision == .int8 { space.attended.quantize(token, operations) }
       }
-      if precision == .int8 { space.attended.quantize(token, operations) }
     }
   }
 
-  /// Many tokens: each is work of its own. The arithmetic is the same.
-  private func attendByToken(_ rows: [Row], _ layer: Int) {
-    let most = rows.reduce(0) { max($0, segments($1, layer).count) }
+  /// Many tokens: each tile is work of its own. The arithmetic is the same.
+  private func attendByTile(_ rows: [Row], _ tiles: [Tile], _ layer: Int) {
+    let most = tiles.reduce(0) { max($0, $1.segments.count) } * Self.tileTokens
     attention.reserve(most * pool.threadCount)
-    pool.run(rows.count) { [self] token, worker in
-      let range = segments(rows[token], layer)
+    pool.run(tiles.count) { [self] index, worker in
+      let tile = tiles[index], count = tile.tokens.count
       for head in 0..<config.keyValueHeadCount {
-        for (index, segment) in range.enumerated() {
-          attendSegment(rows[token], token, layer, head: head, segment, state: worker * most + index)
+        for (place, segment) in tile.segments.enumerated() {
+          attendSegment(rows, tile.tokens, layer, head: head, segment, state: worker * most + place * count)
         }
-        combine(token, head, first: worker * most, count: range.count, every: 1)
+        for (place, token) in tile.tokens.enumerated() {
+          combine(token, head, first: worker * most + place, count: tile.segments.count, every: count)
+        }
       }
-      if precision == .int8 { space.attended.quantize(token, operations) }
+      if precision == .int8 {
+        for token in tile.tokens { space.attended.quantize(token, operations) }
+      }
     }
   }
 
   private func attendSegment(
-    _ row: Row, _ token: Int, _ layer: Int, head: Int, _ segment: Int, state: Int
+    _ rows: [Row], _ tokens: Range<Int>, _ layer: Int, head: Int, _ segment: Int, state: Int
   ) {
-    let start = max(segment * Self.segmentTokens, firstPosition(row, layer))
-    let end = min((segment + 1) * Self.segmentTokens, row.position + 1)
-    let group = config.headsPerGroup * config.headSize
-    let query = (token * config.keyValueHeadCount + head) * group
+    let positions = segment * Self.segmentTokens..<(segment + 1) * Self.segmentTokens
+    let contexts = tokens.lazy.map { [self] token in
+      (firstPosition(rows[token], layer)..<rows[token].position + 1).clamped(to: positions)
+    }
+    let group = config.headsPerGroup * config.headSize, width = config.keyValueHeadCount * group
     operations.attend(
-      row.sequence, start..<end, layer: layer, head: head, config, query: space.query, query..<query + group,
-      state: attention.states, at: state * attention.stateWidth)
+      rows[tokens.lowerBound].sequence, contexts, layer: layer, head: head, config, query: space.query,
+      at: tokens.lowerBound * width + head * group, stride: width, state: attention.states,
+      at: state * attention.stateWidth)
   }
 
   /// Joins the segments of the heads of one group.

@@ -4,7 +4,7 @@ extension Decoder {
   /// Bytes of weights in a chunk of work: some microseconds' worth.
   private static let chunkBytes = 16_384
   /// Rows of a chunk where panels are packed: a multiple of a panel's.
-  private static let panelChunkRows = 32
+  private static let panelChunkRows = 128
   /// The most chunks of one matrix, so that the three of a hand-off are few enough for the pool.
   private static let matrixChunks = ThreadPool.maximumChunks / 4
 

@@ -29,15 +29,20 @@ extension Operations {
     let size = CacheLayout.pageTokens, segment = Int(DUET_SEGMENT_PAGES) * size
     let headSize = pages[0].layout.headSize, width = headSize + 2
     precondition(pages.count * size >= count, "more tokens than pages hold")
-    var about = unsafe duet_query(
-      query: UnsafePointer(queries.pointer(0..<count * headSize)), heads: count, head_size: headSize,
-      scale: scale, softcap: 0, type: pages[0].layout.type.typeNumber)
     for (index, start) in stride(from: 0, to: count, by: segment).enumerated() {
-      let views = unsafe stride(from: start, to: min(count, start + segment), by: size).map { token in
-        unsafe pages[token / size].view(layer: 0, head: 0, 0..<min(size, count - token))
+      let end = min(count, start + segment)
+      let views = unsafe (start / size...(end - 1) / size).map {
+        unsafe pages[$0].view(layer: 0, head: 0)
       }
       let out = unsafe states.pointer(index * count * width..<(index + 1) * count * width)
-      unsafe table.pointee.attend(&about, views, views.count, out)
+      // The queries are as heads of one token: all see the same.
+      var span = duet_span(first: 0, last: UInt32(end - start))
+      unsafe withUnsafePointer(to: &span) { span in
+        var about = unsafe duet_query(
+          query: UnsafePointer(queries.pointer(0..<count * headSize)), tokens: 1, stride: 0, spans: span,
+          heads: count, head_size: headSize, scale: scale, softcap: 0, type: pages[0].layout.type.typeNumber)
+        unsafe table.pointee.attend(&about, views, out)
+      }
     }
   }
 }

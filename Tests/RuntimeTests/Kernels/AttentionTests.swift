@@ -43,14 +43,12 @@ import Testing
       }
     }
 
-    /// The parts of `window` in each page it touches.
-    func ranges(_ window: Range<Int>) -> (pages: [TestPage], ranges: [Range<Int>]) {
-      let touched = window.lowerBound / 64...(window.upperBound - 1) / 64
+    /// The pages that `window` touches, and where it lies in them.
+    func span(_ window: Range<Int>) -> (pages: [TestPage], span: Range<Int>) {
+      let first = window.lowerBound / 64
       return (
-        touched.map { pages[$0] },
-        touched.map {
-          max(window.lowerBound, $0 * 64) - $0 * 64..<min(window.upperBound, $0 * 64 + 64) - $0 * 64
-        }
+        Array(pages[first...(window.upperBound - 1) / 64]),
+        window.lowerBound - first * 64..<window.upperBound - first * 64
       )
     }
 
@@ -73,8 +71,9 @@ import Testing
     _ kernels: Kernels, _ context: Context, _ query: [Float], heads: Int, _ window: Range<Int>, scale: Float,
     softcap: Float = 0
   ) -> [Float] {
-    let (pages, ranges) = context.ranges(window)
-    return kernels.attend(query, heads: heads, pages: pages, ranges: ranges, scale: scale, softcap: softcap)
+    let (pages, span) = context.span(window)
+    return kernels.attend(
+      query, heads: heads, stride: 0, pages: pages, spans: [span], scale: scale, softcap: softcap)
   }
 
   @Test(arguments: Kernels.all, shapes)
@@ -121,6 +120,33 @@ import Testing
     }
   }
 
+  @Test(arguments: Kernels.all, shapes)
+  func `a token's result does not depend on its neighbours, whatever each sees`(
+    _ kernels: Kernels, _ shape: Shape
+  ) {
+    var random = SplitMix(seed: 43)
+    // Behind the last position lie values that are no numbers.
+    let context = Context(kernels, shape, count: 250, &random)
+    let size = shape.headSize
+    let causal = (243...250).map { 0..<$0 }, window = (60..<68).map { $0 - 40..<$0 + 1 }
+    let mixed = [0..<1, 0..<0, 200..<250, 63..<65, 0..<250, 128..<128, 64..<128]
+    for (heads, spans) in [(1, causal), (3, causal), (4, window), (2, mixed), (9, Array(window.prefix(3)))] {
+      let stride = heads * size + 5
+      let query = randomFloats(stride * spans.count, in: -2...2, &random)
+      let all = kernels.attend(
+        query, heads: heads, stride: stride, pages: context.pages, spans: spans, scale: 0.2, softcap: 3)
+      let width = heads * (size + 2)
+      for (token, span) in spans.enumerated() {
+        let part = Array(query[token * stride..<token * stride + heads * size])
+        let state = Array(all[token * width..<(token + 1) * width])
+        let alone = kernels.attend(
+          part, heads: heads, stride: 0, pages: context.pages, spans: [span], scale: 0.2, softcap: 3)
+        #expect(identical(alone, state), "\(token) of \(spans)")
+        if span.isEmpty { #expect(state[size] == -.infinity && state[size + 1] == 0) }
+      }
+    }
+  }
+
   @Test(arguments: Kernels.all)
   func `segments join to the whole, even where one weighs nothing`(_ kernels: Kernels) {
     var random = SplitMix(seed: 42)
@@ -150,7 +176,7 @@ import Testing
     }
     for sign in [1, -1] as [Float] {
       let query = [Float](repeating: sign * 1e4, count: 16)
-      let state = kernels.attend(query, heads: 1, pages: [page], ranges: [0..<40], scale: 1, softcap: 0)
+      let state = kernels.attend(query, heads: 1, stride: 0, pages: [page], spans: [0..<40], scale: 1)
       let out = kernels.combine(state, stride: 18, count: 1, headSize: 16)
       #expect(out.allSatisfy { abs($0 - 19.5) < 1e-4 })
     }
