@@ -97,7 +97,8 @@ extension Decoder {
     var tiles: [Tile] = []
     for (token, row) in rows.enumerated() {
       let segments = segments(row, layer)
-      if let last = tiles.last, last.tokens.count < Self.tileTokens, rows[token - 1].sequence === row.sequence {
+      if let last = tiles.last, last.tokens.count < Self.tileTokens, rows[token - 1].sequence === row.sequence
+      {
         tiles[tiles.count - 1].tokens = last.tokens.lowerBound..<token + 1
         tiles[tiles.count - 1].segments = last.segments.lowerBound..<segments.upperBound
       } else {
