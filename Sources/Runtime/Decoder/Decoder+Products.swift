@@ -20,14 +20,39 @@ extension Decoder {
     }
   }
 
-  /// Rows of matrices that one thread takes at a time: the same of each.
+  /// Rows of matrices that one thread takes at a time, the same of each: `threads` large chunks first, then
+  /// as many of half their size, then small ones. Long runs of the file are fetched ahead of use best, and
+  /// small chunks at the end keep all threads busy until then.
   private struct Chunks {
     let products: Range<Int>
     let matrixRows: Int
+    /// Of small chunks.
     let rows: Int
-    var count: Int { (matrixRows + rows - 1) / rows }
+    /// Of the large ones; `rows` where all are alike.
+    let largeRows: Int
+    let threads: Int
 
-    func range(_ index: Int) -> Range<Int> { index * rows..<min(matrixRows, (index + 1) * rows) }
+    private var middleRows: Int { max(rows, largeRows / 2 / rows * rows) }
+    private var firstRows: Int { threads * (largeRows + middleRows) }
+
+    var count: Int {
+      if matrixRows > firstRows { return 2 * threads + (matrixRows - firstRows + rows - 1) / rows }
+      let rest = matrixRows - threads * largeRows
+      if rest > 0 { return threads + (rest + middleRows - 1) / middleRows }
+      return (matrixRows + largeRows - 1) / largeRows
+    }
+
+    func range(_ index: Int) -> Range<Int> {
+      let start: Int, size: Int
+      if index < threads {
+        (start, size) = (index * largeRows, largeRows)
+      } else if index < 2 * threads {
+        (start, size) = (threads * largeRows + (index - threads) * middleRows, middleRows)
+      } else {
+        (start, size) = (firstRows + (index - 2 * threads) * rows, rows)
+      }
+      return start..<min(matrixRows, start + size)
+    }
   }
 
   /// `out[t, :] = matrix * x[t, :]` for each pair of a matrix and a result, in one hand-off.
@@ -44,27 +69,35 @@ extension Decoder {
     observer?(products.map(\.matrix), x, tokens)
     let direct = tokens <= Self.directTokens
     let work = chunks(products, direct: direct, together: finish != nil)
-    let leading = changes?.count ?? 0
+    let leading = changes?.count ?? 0, parts = work.count, isTuned = leading > 0
     changes?.restart()
-    pool.run(work.reduce(leading) { $0 + $1.count }) { [self] chunk, worker in
+    if direct { rowProducts.prepare(products, x, tokens: tokens, precision: precision) }
+    pool.run(work.reduce(leading) { $0 + $1.count }) { [self, rowProducts] chunk, worker in
       guard chunk >= leading else {
         changes?.reduce(chunk, x, scratch: direct ? nil : space.panels[worker], self)
         return
       }
-      var index = chunk - leading
-      for part in work {
-        guard index >= part.count else {
-          for place in part.products {
-            let (matrix, out) = products[place]
-            multiply(matrix, part.range(index), x, tokens, out, worker, direct: direct)
-            changes?.expand(place, part.range(index), out, stride: matrix.rows, self)
-          }
-          finish?(part.range(index))
-          return
-        }
-        index -= part.count
+      var index = chunk - leading, part = 0
+      while part < parts - 1, index >= work[part].count {
+        index -= work[part].count
+        part += 1
       }
+      let rows = work[part].range(index)
+      for place in work[part].products {
+        if direct {
+          rowProducts.multiply(place, rows)
+        } else {
+          multiplyPanels(products[place].matrix, rows, x, tokens, products[place].out, worker)
+        }
+        if isTuned {
+          changes?.expand(place, rows, products[place].out, stride: products[place].matrix.rows, self)
+        }
+      }
+      finish?(rows)
     }
+    // The matrices and buffers whose addresses the threads had.
+    extendLifetime(products)
+    extendLifetime(x)
   }
 
   private func chunks(
@@ -73,7 +106,9 @@ extension Decoder {
     func chunks(_ places: Range<Int>) -> Chunks {
       let matrix = products[places.lowerBound].matrix
       let rows = direct ? directRows(matrix, matrices: places.count) : Self.panelRows(matrix)
-      return Chunks(products: places, matrixRows: matrix.rows, rows: rows)
+      let large = direct ? max(rows, matrix.rows / (2 * pool.threadCount) / rows * rows) : rows
+      return Chunks(
+        products: places, matrixRows: matrix.rows, rows: rows, largeRows: large, threads: pool.threadCount)
     }
     return together ? [chunks(products.indices)] : products.indices.map { chunks($0..<$0 + 1) }
   }
@@ -91,16 +126,12 @@ extension Decoder {
     (matrix.rows / (matrixChunks * panelChunkRows) + 1) * panelChunkRows
   }
 
-  private func multiply(
-    _ matrix: Matrix, _ rows: Range<Int>, _ x: Activations, _ tokens: Int, _ out: FloatBuffer, _ worker: Int,
-    direct: Bool
+  private func multiplyPanels(
+    _ matrix: Matrix, _ rows: Range<Int>, _ x: Activations, _ tokens: Int, _ out: FloatBuffer, _ worker: Int
   ) {
-    if precision == .float32, !direct {
+    if precision == .float32 {
       operations.multiplyDequantized(
         matrix, rows: rows, x, tokens: tokens, scratch: space.panels[worker], out: out, stride: matrix.rows)
-    } else if direct {
-      operations.multiply(
-        matrix, rows: rows, x, tokens: tokens, precision: precision, out: out, stride: matrix.rows)
     } else {
       operations.multiplyPanels(
         matrix, rows: rows, x, tokens: tokens, scratch: space.panels[worker], out: out, stride: matrix.rows)

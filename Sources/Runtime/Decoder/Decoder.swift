@@ -53,6 +53,7 @@ package final class Decoder {
   var space: Workspace
   var attention: AttentionScratch
   var adapters = AdapterScratch()
+  let rowProducts: RowProducts
   /// The tokens of the present step that adapters change.
   var tuned: [TunedRun] = []
   /// What they change, [layers][hand-offs].
@@ -69,6 +70,7 @@ package final class Decoder {
     self.config = config
     weights = model.weights
     operations = model.operations
+    rowProducts = RowProducts(model.operations)
     self.pool = pool
     self.precision = precision
     self.capacity = max(1, capacity)
@@ -187,20 +189,35 @@ package final class Decoder {
   private func feedForward(_ tokens: Int, _ index: Int) {
     let layer = weights.layers[index]
     normalize(tokens, layer.feedForwardNorm)
+    let gating = Gating(gate: space.gate, up: space.up, inner: space.inner, biases: layer.biases)
     multiply(
       [(layer.gate, space.gate), (layer.up, space.up)], by: space.normed, tokens: tokens,
       changes: changes(index, .gates)
-    ) { [self] rows in activate(rows, tokens, layer.biases) }
+    ) { [self, gating] rows in activate(rows, tokens, gating) }
     multiply([(layer.down, space.result)], by: space.inner, tokens: tokens, changes: changes(index, .down))
     addResult(tokens, bias: layer.biases.down, norm: layer.feedForwardResultNorm)
   }
 
+  /// What one hand-off of a feed-forward layer needs, held once for all threads.
+  private final class Gating: Sendable {
+    let gate: FloatBuffer
+    let up: FloatBuffer
+    let inner: Activations
+    let gateBias: FloatBuffer?
+    let upBias: FloatBuffer?
+
+    init(gate: FloatBuffer, up: FloatBuffer, inner: Activations, biases: DecoderWeights.Biases) {
+      (self.gate, self.up, self.inner) = (gate, up, inner)
+      (gateBias, upBias) = (biases.gate, biases.up)
+    }
+  }
+
   /// inner = activation(gate) * up, in a part of every token.
-  private func activate(_ part: Range<Int>, _ tokens: Int, _ biases: DecoderWeights.Biases) {
+  private func activate(_ part: Range<Int>, _ tokens: Int, _ space: Gating) {
     let width = config.feedForwardLength
     for token in 0..<tokens {
-      add(biases.gate, to: space.gate, token, part)
-      add(biases.up, to: space.up, token, part)
+      add(space.gateBias, to: space.gate, token, part)
+      add(space.upBias, to: space.up, token, part)
       let range = token * width + part.lowerBound..<token * width + part.upperBound
       operations.gate(config.activation, space.gate, up: space.up, out: space.inner.values, range)
       if precision == .int8 { space.inner.quantize(token, part, operations) }

@@ -145,30 +145,8 @@ import CKernels
       out.pointer(offset..<offset + matrix.columns), matrix.columns)
   }
 
-  /// `out[t, r] = row r . x[t]` straight from the file's blocks: for each token bit for bit what it
-  /// would be alone.
-  package func multiply(
-    _ matrix: Matrix, rows: Range<Int>, _ x: Activations, tokens: Int, precision: ActivationType,
-    out: FloatBuffer, stride: Int
-  ) {
-    precondition(x.width == matrix.columns, "matrix and vector differ in length")
-    let weights = unsafe matrix.pointer(rows: rows), view = unsafe x.view(0..<tokens)
-    if precision == .int8, tokens > 1 {
-      let target = unsafe out.pointer(rows.lowerBound..<(tokens - 1) * stride + rows.upperBound)
-      unsafe duet_run_dot_columns(
-        table, matrix.typeNumber, weights, matrix.rowBytes, rows.count, matrix.columns, view, tokens, target,
-        stride)
-      return
-    }
-    for token in 0..<tokens {
-      let start = token * stride + rows.lowerBound
-      unsafe duet_run_dot(
-        table, precision == .float32, matrix.typeNumber, weights, matrix.rowBytes, rows.count, matrix.columns,
-        view + token, out.pointer(start..<start + rows.count))
-    }
-  }
-
-  /// The same in single precision by packed panels, each row being dequantized once for all tokens.
+  /// `out[t, r] = row r . x[t]` in single precision by packed panels, each row being dequantized once for all
+  /// tokens.
   package func multiplyDequantized(
     _ matrix: Matrix, rows: Range<Int>, _ x: Activations, tokens: Int, scratch: FloatBuffer,
     out: FloatBuffer, stride: Int

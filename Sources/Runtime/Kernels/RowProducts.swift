@@ -1,0 +1,75 @@
+import CKernels
+
+/// Products of matrices with the same vectors, straight from the files' blocks, laid ready for several
+/// threads: making some rows of one counts no references, which threads would take from each other.
+///
+/// What was laid ready is valid while its owner, who called `prepare`, holds the matrices and buffers.
+@safe final class RowProducts: @unchecked Sendable {
+  @unsafe private struct Item {
+    let type: Int32
+    let weights: UnsafeRawPointer
+    let rows: Int
+    let rowBytes: Int
+    let columns: Int
+    let out: UnsafeMutablePointer<Float>
+  }
+
+  private let items: UnsafeMutablePointer<Item>
+  private var count = 0
+  private let table: UnsafePointer<duet_operations>
+  private var vectors: UnsafePointer<duet_activations>?
+  private var tokens = 0
+  private var inFloat = false
+
+  /// The most matrices that are multiplied in one hand-off.
+  static let capacity = 4
+
+  init(_ operations: Operations) {
+    unsafe items = .allocate(capacity: Self.capacity)
+    unsafe table = operations.table
+  }
+
+  deinit { unsafe items.deallocate() }
+
+  /// Lays ready `out[t, r] = row r . x[t]` for each matrix, `[tokens, rows]`.
+  func prepare(
+    _ products: [(matrix: Matrix, out: FloatBuffer)], _ x: Activations, tokens: Int, precision: ActivationType
+  ) {
+    precondition(products.count <= Self.capacity, "more matrices than one hand-off takes")
+    for (index, product) in products.enumerated() {
+      let matrix = product.matrix
+      precondition(x.width == matrix.columns, "matrix and vector differ in length")
+      unsafe (items + index).initialize(
+        to: Item(
+          type: matrix.typeNumber, weights: matrix.pointer(rows: 0..<matrix.rows), rows: matrix.rows,
+          rowBytes: matrix.rowBytes, columns: matrix.columns,
+          out: product.out.pointer(0..<tokens * matrix.rows)))
+    }
+    count = products.count
+    unsafe vectors = x.view(0..<tokens)
+    self.tokens = tokens
+    inFloat = precision == .float32
+  }
+
+  /// Makes rows of product number `place`: for each token bit for bit what it would be alone.
+  func multiply(_ place: Int, _ rows: Range<Int>) {
+    precondition(place >= 0 && place < count, "no such product")
+    let item = unsafe items + place
+    precondition(
+      unsafe rows.lowerBound >= 0 && rows.upperBound <= item.pointee.rows, "rows outside of the matrix")
+    guard let vectors = unsafe vectors else { return }
+    let weights = unsafe item.pointee.weights + rows.lowerBound * item.pointee.rowBytes
+    let out = unsafe item.pointee.out + rows.lowerBound
+    if !inFloat, tokens > 1 {
+      unsafe duet_run_dot_columns(
+        table, item.pointee.type, weights, item.pointee.rowBytes, rows.count, item.pointee.columns, vectors,
+        tokens, out, item.pointee.rows)
+      return
+    }
+    for token in 0..<tokens {
+      unsafe duet_run_dot(
+        table, inFloat, item.pointee.type, weights, item.pointee.rowBytes, rows.count, item.pointee.columns,
+        vectors + token, out + token * item.pointee.rows)
+    }
+  }
+}
