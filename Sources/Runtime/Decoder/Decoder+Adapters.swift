@@ -50,6 +50,7 @@ extension Decoder {
   /// at work on them.
   final class Changes {
     private let changes: [Change]
+    private let low: AdapterScratch
     private var parts: [(change: Int, rows: Range<Int>)] = []
     /// The parts of each chunk.
     private var chunks: [Range<Int>] = []
@@ -58,8 +59,9 @@ extension Decoder {
     /// Values of first factors that a thread takes at a time, at most.
     private static let chunkValues = 24_576
 
-    init(_ changes: [Change]) {
+    init(_ changes: [Change], _ low: AdapterScratch) {
       self.changes = changes
+      self.low = low
       var values = Self.chunkValues
       for (index, change) in changes.enumerated() {
         let most = max(8, Self.chunkValues / change.pair.columns)
@@ -83,7 +85,6 @@ extension Decoder {
 
     /// Makes the first halves of chunk `index`.
     func reduce(_ index: Int, _ x: Activations, scratch: FloatBuffer?, _ decoder: Decoder) {
-      let low = decoder.adapters
       for part in chunks[index] {
         let change = changes[parts[part].change]
         decoder.operations.reduce(
@@ -94,15 +95,17 @@ extension Decoder {
       done.wrappingAdd(1, ordering: .releasing)
     }
 
-    /// Adds the second halves to `rows` of the product number `place`.
-    func expand(_ place: Int, _ rows: Range<Int>, _ out: FloatBuffer, stride: Int, _ decoder: Decoder) {
-      let low = decoder.adapters
-      for change in changes where change.place == place {
+    /// Adds the second halves to `rows` of the product number `place`. Threads call this for every chunk:
+    /// nothing is copied whose references would be counted.
+    func expand(_ place: Int, _ rows: Range<Int>, _ out: FloatBuffer, stride: Int, _ operations: Operations) {
+      for index in changes.indices where changes[index].place == place {
         wait()
-        decoder.operations.expand(
-          change.pair, rows: rows, low: low.low,
-          at: change.tokens.lowerBound * low.stride + place * low.width, stride: low.stride,
-          tokens: change.tokens, out: out, outStride: stride)
+        let tokens = changes[index].tokens
+        operations.expand(
+          changes[index].pair, rows: rows, low: low.low,
+          at: tokens.lowerBound * low.stride + place * low.width, stride: low.stride, tokens: tokens,
+          out: out,
+          outStride: stride)
       }
     }
 
@@ -147,7 +150,7 @@ extension Decoder {
         changes.append(Change(pair: pair, factor: factor, place: place, tokens: run.tokens))
       }
     }
-    return changes.isEmpty ? nil : Changes(changes)
+    return changes.isEmpty ? nil : Changes(changes, adapters)
   }
 
   /// What adapters change in a hand-off of a layer; nil for nothing.

@@ -90,7 +90,7 @@ extension Decoder {
           multiplyPanels(products[place].matrix, rows, x, tokens, products[place].out, worker)
         }
         if isTuned {
-          changes?.expand(place, rows, products[place].out, stride: products[place].matrix.rows, self)
+          changes?.expand(place, rows, products[place].out, stride: work[part].matrixRows, operations)
         }
       }
       finish?(rows)
