@@ -365,14 +365,16 @@ INLINE void pack_pairs(const uint8_t *q, uint8_t *qs) {
         }
 }
 
-// Two or three bits leave much of a weight to chance: where nothing is known of the columns, large weights
-// count more than their squared error says, for the outputs that they carry depend on them most.
-INLINE void weigh_by_size(const float *x, float *w) {
+// Four bits or fewer leave much of a weight to chance. Large weights count more there than their squared error
+// says, for the outputs that they carry depend on them most: each is weighed by its size and `least` of the mean
+// size, and by its column's importance where that is known.
+INLINE void weigh_by_size(const float *x, const float *weights, float least, float *w) {
+    const float *given = weights_or_ones(weights);
     f8 sum = 0;
     for (int i = 0; i < 256; i += 8) sum += abs8(load8(x + i));
     float mean = sum8(sum) / 256;
     bool is_usual = mean > 0 && mean < 1e30f;
-    for (int i = 0; i < 256; i++) w[i] = is_usual ? fabsf(x[i]) + 0.5f * mean : 1;
+    for (int i = 0; i < 256; i++) w[i] = is_usual ? given[i] * (fabsf(x[i]) + least * mean) : given[i];
 }
 
 static void search_q2_k(const float *x, const float *weights, size_t n, void *blocks) {
@@ -381,8 +383,8 @@ static void search_q2_k(const float *x, const float *weights, size_t n, void *bl
         shared best;
         uint8_t q[256];
         float sizes[256];
-        if (!weights) weigh_by_size(x, sizes);
-        find_affine(x, weights ? weights : sizes, f, 0.35f, 4, &best);
+        weigh_by_size(x, weights, 0.5f, sizes);
+        find_affine(x, sizes, f, 0.35f, 4, &best);
         all_levels(x, f, &best, 0, q);
         unshrink(x, weights, f, &best, 0, q, 0.8f);
         for (int j = 0; j < 16; j++)
@@ -398,8 +400,8 @@ static void search_q3_k(const float *x, const float *weights, size_t n, void *bl
         shared best;
         uint8_t q[256], bits[12] = {0};
         float sizes[256];
-        if (!weights) weigh_by_size(x, sizes);
-        find_scales(x, weights ? weights : sizes, f, 0.25f, 1, &best);
+        weigh_by_size(x, weights, 0.5f, sizes);
+        find_scales(x, sizes, f, 0.25f, 1, &best);
         all_levels(x, f, &best, 4, q);
         unshrink(x, weights, f, &best, 4, q, 0.6f);
         for (int j = 0; j < 16; j++) {
@@ -440,7 +442,10 @@ static void search_q4_k(const float *x, const float *weights, size_t n, void *bl
         family f = {8, 32, {0, 15, false}, 0, 63, 1};
         shared best;
         uint8_t q[256];
-        find_affine(x, weights_or_ones(weights), f, 0.12f, 1, &best);
+        float sizes[256];
+        // Without importances the plain error does better in four bits.
+        if (weights) weigh_by_size(x, weights, 1.25f, sizes);
+        find_affine(x, weights ? sizes : ones, f, 0.12f, 1, &best);
         all_levels(x, f, &best, 0, q);
         unshrink(x, weights, f, &best, 0, q, 0.6f);
         pack_scales_k(&best, block->scales);

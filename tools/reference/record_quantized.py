@@ -6,7 +6,8 @@
 DIR holds llama.cpp's libggml-base.so. Writes, for each type, TYPE.blocks: the bytes that the gguf package
 (0.19) makes of numbers.floats, where it has an encoder; and errors.json: the squared errors of llama.cpp's
 quantizer on numbers.floats, plain and weighted with weights.floats (one weight a column, which is also what
-its quantizer is given). numbers.floats: [16, 512], half normally distributed, half with heavy tails.
+its quantizer is given), and with these times |x| + m / 2, m being the mean size of the 256 values around.
+numbers.floats: [16, 512], half normally distributed, half with heavy tails.
 """
 
 import argparse
@@ -42,6 +43,11 @@ def peer(library, x, kind, weights):
     return out
 
 
+def sizes(x):
+    blocks = np.abs(x.astype(np.float64)).reshape(-1, 256)
+    return (blocks + 0.5 * blocks.mean(axis=1, keepdims=True)).reshape(x.shape)
+
+
 def error(x, blocks, kind, weights):
     rest = x.astype(np.float64) - dequantize(blocks, kind)
     return float((rest**2 * weights).sum())
@@ -66,9 +72,11 @@ def main():
     errors = {}
     for name in SEARCHED:
         kind = GGMLQuantizationType[name]
+        given, wide = peer(library, x, kind, weights), weights.astype(np.float64)
         errors[name] = {
             "plain": error(x, peer(library, x, kind, None), kind, 1),
-            "weighted": error(x, peer(library, x, kind, weights), kind, weights.astype(np.float64)),
+            "weighted": error(x, given, kind, wide),
+            "weightedBySize": error(x, given, kind, wide * sizes(x)),
         }
     (folder / "errors.json").write_text(json.dumps(errors, indent=1) + "\n")
     (folder / "README").write_text(
