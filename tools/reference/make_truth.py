@@ -213,7 +213,7 @@ def main():
     command.add_argument("model")
     command.add_argument("text", nargs="+")
     command.add_argument("--output", required=True)
-    command.add_argument("--seconds", type=int, default=600)
+    command.add_argument("--seconds", type=int, default=2700)
     command.add_argument("--threads", type=int, default=1)
     command.set_defaults(run=train)
     arguments = parser.parse_args()
