@@ -30,18 +30,18 @@
 // Runs of a row that are multiplied at a time. Longer rows are added up piece by piece.
 #define PIECE 256
 
-// Scales and sums of a piece of a vector, apart from each other and zero beyond its end.
+// Scales and sums of a piece of a vector, apart from each other. Zero beyond its end, for the last runs are read
+// as if they were eight: what lies there is multiplied by 0, which must not be by infinity or by no number.
 typedef struct {
     const int8_t *q;
-    float scale[PIECE];
-    float sum[PIECE];
-    float half[2][PIECE];
+    float scale[PIECE + GROUP];
+    float sum[PIECE + GROUP];
+    float half[2][PIECE + GROUP];
 } column;
 
 static void lay_out(const duet_activations *a, size_t first, size_t runs, column *out) {
     out->q = a->q + DUET_RUN * first;
-    size_t padded = (runs + GROUP - 1) / GROUP * GROUP;
-    for (size_t i = 0; i < padded; i++) {
+    for (size_t i = 0; i < runs + GROUP; i++) {
         duet_run_scale s = {{0, 0}, {0, 0}};
         if (i < runs) s = a->scales[first + i];
         out->scale[i] = s.scale[0];

@@ -1,3 +1,4 @@
+import CKernels
 import DuetRuntime
 import Testing
 
@@ -48,6 +49,23 @@ import Testing
         }
       }
     }
+  }
+
+  @Test(arguments: Kernels.all, types.filter { $0.isQuantized && $0.blockLength == 32 })
+  func `what a call leaves behind in memory does not reach the next`(_ kernels: Kernels, _ type: TensorType) {
+    var random = SplitMix(seed: 77)
+    let long = 256 * 32, short = 6 * 32
+    var poison = kernels.quantize(randomFloats(long, &random))
+    for index in poison.scales.indices {
+      poison.scales[index] = duet_run_scale(scale: (.nan, .nan), half: (.nan, .nan))
+    }
+    let vectors = (0..<4).map { _ in kernels.quantize(randomFloats(short, &random)) }
+    let longRow = RandomWeights.rows(1, of: long, type, &random)
+    let shortRow = RandomWeights.rows(1, of: short, type, &random)
+    let left = kernels.dotColumns(type, longRow, rows: 1, Array(repeating: poison, count: 4), stride: 1)
+    let next = kernels.dotColumns(type, shortRow, rows: 1, vectors, stride: 1)
+    #expect(left.filter { $0.isNaN }.count == left.count)
+    #expect(next.filter { $0.isFinite }.count == next.count)
   }
 
   @Test(arguments: Kernels.all, types)
