@@ -103,9 +103,8 @@ extension Decoder {
         let tokens = changes[index].tokens
         operations.expand(
           changes[index].pair, rows: rows, low: low.low,
-          at: tokens.lowerBound * low.stride + place * low.width, stride: low.stride, tokens: tokens,
-          out: out,
-          outStride: stride)
+          at: tokens.lowerBound * low.stride + place * low.width, stride: low.stride,
+          tokens: tokens, out: out, outStride: stride)
       }
     }
 
