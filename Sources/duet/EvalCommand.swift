@@ -109,18 +109,18 @@ struct EvalCommand: AsyncParsableCommand {
 
 extension EvaluationSet.Half: ExpressibleByArgument {}
 
-/// Answers in a file, one JSON object a line; a line that was cut off is asked for again.
+/// Records in a file, one JSON object a line; one whose line was cut off is asked for again.
 private struct AnswerLog {
   let path: String
 
-  func read() throws -> [Evaluation.Answer] {
+  func read() throws -> [Evaluation.Record] {
     guard let data = FileManager.default.contents(atPath: path) else { return [] }
     let decoder = JSONDecoder()
-    return data.split(separator: 10).compactMap { try? decoder.decode(Evaluation.Answer.self, from: $0) }
+    return data.split(separator: 10).compactMap { try? decoder.decode(Evaluation.Record.self, from: $0) }
   }
 
-  func append(_ answer: Evaluation.Answer) throws {
-    let line = try JSONEncoder().encode(answer) + Data([10])
+  func append(_ record: Evaluation.Record) throws {
+    let line = try JSONEncoder().encode(record) + Data([10])
     if !FileManager.default.fileExists(atPath: path) {
       guard FileManager.default.createFile(atPath: path, contents: nil) else {
         throw CommandError.cannotWrite(path: path, problem: systemMessage(errno))

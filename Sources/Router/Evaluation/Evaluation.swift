@@ -34,6 +34,43 @@ public struct Evaluation: Sendable {
     var key: Key { Key(arm: arm, column: column, id: id, withContext: withContext) }
   }
 
+  /// How an arm takes an accepted answer, as it is kept between runs.
+  public struct Reading: Sendable, Equatable, Codable {
+    /// Who read.
+    public let arm: String
+    /// Of the question.
+    public let column: EvaluationColumn
+    /// The question's.
+    public let id: String
+    /// Whether the passages stood before the question.
+    public let withContext: Bool
+    /// The mean logarithm of the probability of the answer's tokens, in nats.
+    public let logProbability: Double
+    /// [layers] The share of attention that the passages get, 0 to 1; empty without them.
+    public let attention: [Float]
+
+    var key: Key { Key(arm: arm, column: column, id: id, withContext: withContext) }
+  }
+
+  /// One line of what is kept.
+  public enum Record: Sendable, Equatable, Codable {
+    case answer(Answer)
+    case reading(Reading)
+
+    /// Tells them apart by what they hold.
+    public init(from decoder: any Swift.Decoder) throws {
+      do { self = .answer(try Answer(from: decoder)) } catch { self = .reading(try Reading(from: decoder)) }
+    }
+
+    /// As a line of its own kind.
+    public func encode(to encoder: any Swift.Encoder) throws {
+      switch self {
+      case .answer(let answer): try answer.encode(to: encoder)
+      case .reading(let reading): try reading.encode(to: encoder)
+      }
+    }
+  }
+
   struct Key: Hashable {
     let arm: String
     let column: EvaluationColumn
@@ -46,7 +83,8 @@ public struct Evaluation: Sendable {
   private let arms: [Arm]
   /// Where the router sends each question.
   private let routes: [EvaluationQuestion.Key: Route]
-  private var answers: [Key: Answer]
+  private var answers: [Key: Answer] = [:]
+  private var readings: [Key: Reading] = [:]
 
   /// The arm that turns with context that helps are routed to.
   public static let grounded = "grounded"
@@ -57,14 +95,21 @@ public struct Evaluation: Sendable {
   ///   - questions: what is asked.
   ///   - arms: who is asked; one `grounded` and one `free` for the routed rows.
   ///   - router: chooses between these.
-  ///   - known: answers of an earlier run, which are not asked for again.
-  public init(_ questions: [EvaluationQuestion], arms: [Arm], router: Router?, known: [Answer] = []) {
+  ///   - known: what an earlier run found, which is not asked for again.
+  public init(_ questions: [EvaluationQuestion], arms: [Arm], router: Router?, known: [Record] = []) {
     self.questions = questions
     self.arms = arms
     routes = Dictionary(
       questions.map { ($0.key, Router.decide($0.turn, .auto, with: router).route) }
     ) { first, _ in first }
-    answers = Dictionary(known.map { ($0.key, $0) }) { $1 }
+    for record in known { note(record) }
+  }
+
+  private mutating func note(_ record: Record) {
+    switch record {
+    case .answer(let answer): answers[answer.key] = answer
+    case .reading(let reading): readings[reading.key] = reading
+    }
   }
 
   /// Answers that are asked for at the same time, in one pass of the model.
@@ -74,31 +119,33 @@ public struct Evaluation: Sendable {
     let arm: Arm
     let question: EvaluationQuestion
     let withContext: Bool
+    /// Whether an accepted answer is read, instead of one being asked for.
+    var reads = false
     var key: Key {
       Key(arm: arm.name, column: question.column, id: question.id, withContext: withContext)
     }
   }
 
-  /// Asks what has no answer yet.
+  /// Asks what has no answer yet, and has accepted answers read.
   ///
   /// - Parameters:
-  ///   - progress: called with the answers that there are and that there will be.
-  ///   - keep: called with each new answer.
+  ///   - progress: called with how much of it there is and will be.
+  ///   - keep: called with each new record.
   /// - Throws: `SessionError`, `AdapterError`, what `keep` throws, or `CancellationError`.
   public mutating func run(
-    progress: (Int, Int) -> Void = { _, _ in }, keep: (Answer) throws -> Void = { _ in }
+    progress: (Int, Int) -> Void = { _, _ in }, keep: (Record) throws -> Void = { _ in }
   ) async throws {
     let tasks = tasks()
-    let open = tasks.filter { answers[$0.key] == nil }
+    let open = tasks.filter { $0.reads ? readings[$0.key] == nil : answers[$0.key] == nil }
     var done = tasks.count - open.count
     progress(done, tasks.count)
-    try await withThrowingTaskGroup(of: Answer.self) { group in
-      for task in open.prefix(Self.width) { group.addTask { try await Self.answer(task) } }
+    try await withThrowingTaskGroup(of: Record.self) { group in
+      for task in open.prefix(Self.width) { group.addTask { try await Self.record(task) } }
       var rest = open.dropFirst(Self.width)
-      for try await answer in group {
-        if let task = rest.popFirst() { group.addTask { try await Self.answer(task) } }
-        answers[answer.key] = answer
-        try keep(answer)
+      for try await record in group {
+        if let task = rest.popFirst() { group.addTask { try await Self.record(task) } }
+        note(record)
+        try keep(record)
         done += 1
         progress(done, tasks.count)
       }
@@ -106,7 +153,7 @@ public struct Evaluation: Sendable {
   }
 
   /// Every arm is asked every question, and those of the first column again without their passages; *free*
-  /// also others where the router leaves the passages out.
+  /// also others where the router leaves the passages out. Accepted answers that are short are read, too.
   private func tasks() -> [Task] {
     var tasks: [Task] = []
     for arm in arms {
@@ -115,8 +162,28 @@ public struct Evaluation: Sendable {
         question.column == .grounding
           || arm.name == Self.free && question.column.hasContext && route(question) == .free
       }.map { Task(arm: arm, question: $0, withContext: false) }
+      for question in questions where question.answers.first?.isEmpty == false {
+        let ways =
+          question.column == .grounding ? [true, false] : question.column == .closedBook ? [true] : []
+        tasks += ways.map { Task(arm: arm, question: question, withContext: $0, reads: true) }
+      }
     }
     return tasks
+  }
+
+  private static func record(_ task: Task) async throws -> Record {
+    task.reads ? .reading(try await reading(task)) : .answer(try await answer(task))
+  }
+
+  private static func reading(_ task: Task) async throws -> Reading {
+    let session = Session(task.arm.voice.engine, tuning: task.arm.voice.tuning), question = task.question
+    let found = try await session.reading(
+      of: question.answers.first ?? "", to: question.prompt(withContext: task.withContext),
+      watching: task.withContext && !question.passages.isEmpty ? question.text : nil)
+    return Reading(
+      arm: task.key.arm, column: task.key.column, id: task.key.id, withContext: task.key.withContext,
+      logProbability: found.logProbability / Double(max(1, found.logProbabilities.count)),
+      attention: found.attention)
   }
 
   private static func answer(_ task: Task) async throws -> Answer {
@@ -176,6 +243,16 @@ public struct Evaluation: Sendable {
     }
     guard let with = text(true), let without = text(false) else { return nil }
     return (with, without)
+  }
+
+  /// How an arm takes the accepted answers of a column, as far as that is known.
+  func readings(
+    _ arm: String, _ column: EvaluationColumn, withContext: Bool
+  ) -> [(cluster: String, reading: Reading)] {
+    questions.filter { $0.column == column }.compactMap { question in
+      readings[Key(arm: arm, column: column, id: question.id, withContext: withContext)]
+        .map { (question.cluster, $0) }
+    }
   }
 
   /// All rows: the arms in their order, then the routed ones.

@@ -50,8 +50,11 @@ public struct EvaluationQuestion: Sendable, Equatable {
   /// - Parameter withContext: whether its passages stand before it.
   public func prompt(withContext: Bool = true) -> String {
     guard withContext, !passages.isEmpty else { return question }
-    return ContextPrompt.question(question, text: passages.joined(separator: "\n\n"))
+    return ContextPrompt.question(question, text: text)
   }
+
+  /// The passages as a tuning sees them.
+  var text: String { passages.joined(separator: "\n\n") }
 
   /// The question as a router sees it.
   public var turn: Router.Turn { Router.Turn(question, passages: passages) }

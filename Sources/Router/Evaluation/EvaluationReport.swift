@@ -24,6 +24,23 @@ public struct EvaluationReport: Sendable, Encodable {
     public let falseRefusals: Bootstrap.Estimate?
   }
 
+  /// How one arm takes accepted answers: nats a token, fewer than zero and the nearer the likelier, and where it
+  /// looks meanwhile.
+  public struct Reading: Sendable, Encodable {
+    /// An arm.
+    public let name: String
+    /// Of answers to questions of *grounding*, after their passages.
+    public let withContext: Bootstrap.Estimate
+    /// Of the same without their passages.
+    public let withoutContext: Bootstrap.Estimate
+    /// Of answers to questions of *closed book*.
+    public let closedBook: Bootstrap.Estimate?
+    /// The share of all attention that the passages get, 0 to 100, where the answers are predicted.
+    public let attention: Bootstrap.Estimate
+    /// The same by layer.
+    public let layers: [Double]
+  }
+
   /// How much better one row is than another, question by question.
   public struct Claim: Sendable, Encodable {
     /// The row that should do better.
@@ -44,6 +61,8 @@ public struct EvaluationReport: Sendable, Encodable {
   public let rows: [Row]
   /// What else the rows do.
   public let besides: [Beside]
+  /// How the arms take accepted answers.
+  public let readings: [Reading]
   /// What the paper says should hold.
   public let claims: [Claim]
 
@@ -63,6 +82,7 @@ public struct EvaluationReport: Sendable, Encodable {
         mean: Bootstrap.mean(split.map(\.values)))
     }
     besides = scores.map { Self.beside($0.0, evaluation, $0.1) }
+    readings = scores.compactMap { Self.reading($0.0, evaluation) }
     claims = Self.wanted.compactMap { better, than, columns, label in
       guard let first = byName[better], let second = byName[than] else { return nil }
       let split = Self.split(questions, zip(first, second).map { $0 - $1 })
@@ -107,6 +127,28 @@ public struct EvaluationReport: Sendable, Encodable {
       falseRefusals: mean(refused.filter { !$0.0.answers.isEmpty }.map { ($0.0.cluster, 100 - $0.1) }))
   }
 
+  private static func reading(_ name: String, _ evaluation: Evaluation) -> Reading? {
+    let with = evaluation.readings(name, .grounding, withContext: true)
+    let without = evaluation.readings(name, .grounding, withContext: false)
+    let closed = evaluation.readings(name, .closedBook, withContext: true)
+    let seen = with.filter { !$0.reading.attention.isEmpty }
+    guard !with.isEmpty, !without.isEmpty, let first = seen.first else { return nil }
+    func mean(_ readings: [(cluster: String, reading: Evaluation.Reading)]) -> Bootstrap.Estimate {
+      Bootstrap.mean([readings.map { ($0.cluster, $0.reading.logProbability) }])
+    }
+    return Reading(
+      name: name, withContext: mean(with), withoutContext: mean(without),
+      closedBook: closed.isEmpty ? nil : mean(closed),
+      attention: Bootstrap.mean([seen.map { ($0.cluster, 100 * average($0.reading.attention)) }]),
+      layers: first.reading.attention.indices.map { layer in
+        100 * average(seen.map { $0.reading.attention[layer] })
+      })
+  }
+
+  private static func average(_ values: [Float]) -> Double {
+    values.reduce(0) { $0 + Double($1) } / Double(max(1, values.count))
+  }
+
   private static func split(
     _ questions: [EvaluationQuestion], _ values: [Double]
   ) -> [(column: EvaluationColumn, values: [(cluster: String, value: Double)])] {
@@ -119,114 +161,5 @@ public struct EvaluationReport: Sendable, Encodable {
       if !own.isEmpty { parts.append((column, own)) }
     }
     return parts
-  }
-
-  private var columnNames: [String] {
-    EvaluationColumn.counted.map(\.rawValue).filter { questions[$0] != nil }
-  }
-
-  // MARK: Markdown
-
-  /// The tables in Markdown.
-  public var markdown: String {
-    let columns = columnNames
-    var lines = ["| row | " + columns.joined(separator: " | ") + " | mean |"]
-    lines.append("|---|" + String(repeating: "---|", count: columns.count + 1))
-    for row in rows {
-      var cells = columns.map { name in row.columns[name].map { Self.short($0) } ?? "" }
-      cells.append(Self.short(row.mean))
-      lines.append("| \(row.name) | " + cells.joined(separator: " | ") + " |")
-    }
-    lines.append("| questions | " + columns.map { "\(questions[$0] ?? 0)" }.joined(separator: " | ") + " | |")
-    lines += ["", "| row | " + Self.besideNames.joined(separator: " | ") + " |", "|---|---|---|---|---|"]
-    for beside in besides where !Self.values(beside).allSatisfy({ $0 == nil }) {
-      let cells = Self.values(beside).map { $0.map(Self.short) ?? "" }
-      lines.append("| \(beside.name) | " + cells.joined(separator: " | ") + " |")
-    }
-    lines += ["", "| | column | difference | |", "|---|---|---|---|"]
-    for claim in claims {
-      lines.append(
-        "| \(claim.better) over \(claim.than) | \(claim.column) | \(Self.short(claim.difference)) | "
-          + (claim.holds ? "above zero" : "") + " |")
-    }
-    return lines.joined(separator: "\n") + "\n"
-  }
-
-  private static let besideNames = [
-    "grounding without its passages", "change of these answers", "refusals where the passage does not answer",
-    "and where it does",
-  ]
-
-  private static func values(_ beside: Beside) -> [Bootstrap.Estimate?] {
-    [beside.withoutContext, beside.change, beside.refusals, beside.falseRefusals]
-  }
-
-  private static func short(_ estimate: Bootstrap.Estimate) -> String {
-    "\(tenths(estimate.mean)) (\(tenths(estimate.low)) to \(tenths(estimate.high)))"
-  }
-
-  private static func tenths(_ value: Double) -> String {
-    let whole = Int((value * 10).rounded())
-    return "\(whole < 0 ? "−" : "")\(abs(whole) / 10).\(abs(whole) % 10)"
-  }
-
-  // MARK: HTML
-
-  /// A page with a plot for each column; it needs nothing but itself, and fits a telephone.
-  ///
-  /// - Parameter title: what was evaluated.
-  public func html(title: String) -> String {
-    """
-    <!DOCTYPE html>
-    <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-    <title>\(Self.escaped(title))</title>
-    <style>
-    body { font: 15px/1.5 system-ui, sans-serif; max-width: 48em; margin: 1em auto; padding: 0 1em; color: #222; }
-    h2 { margin: 1.4em 0 .3em; font-size: 1.1em; }
-    .row { display: grid; grid-template-columns: 8.5em 1fr 3em; gap: .5em; align-items: center; }
-    .bar { position: relative; height: 1em; background: #eee; }
-    .bar i { position: absolute; top: 0; bottom: 0; left: 0; background: #7a9cc6; }
-    .bar b { position: absolute; top: 45%; height: 10%; background: #222; }
-    .wide { overflow-x: auto; } th { text-align: left; font-weight: normal; vertical-align: top; color: #666; }
-    .routed .bar i { background: #2b6cb0; } td { padding: .2em .6em .2em 0; } span { text-align: right; }
-    </style></head><body>
-    <h1>\(Self.escaped(title))</h1>
-    <p>Scores of 0 to 100; the thin line is the 95 % interval, articles drawn again.</p>
-    \((columnNames.map { name in plot(name) { $0.columns[name] } } + [plot("mean of all") { $0.mean }]).joined())
-    <h2>Beside them</h2>
-    <div class="wide"><table><tr><th></th>\(Self.besideNames.map { "<th>\($0)</th>" }.joined())</tr>
-    \(besides.map(Self.line).joined(separator: "\n"))</table></div>
-    <h2>Differences, question by question</h2>
-    <table>\(claims.map(Self.line).joined(separator: "\n"))</table>
-    </body></html>
-
-    """
-  }
-
-  private func plot(_ name: String, _ estimate: (Row) -> Bootstrap.Estimate?) -> String {
-    let count = questions[name].map { ", \($0) questions" } ?? ""
-    let bars = rows.compactMap { row -> String? in
-      guard let value = estimate(row) else { return nil }
-      let low = Self.tenths(value.low), width = Self.tenths(max(0.1, value.high - value.low))
-      return
-        "<div class=\"row\(row.name == Evaluation.routed ? " routed" : "")\"><div>\(Self.escaped(row.name))</div>"
-        + "<div class=\"bar\"><i style=\"width:\(Self.tenths(max(0, value.mean)))%\"></i>"
-        + "<b style=\"left:\(low)%;width:\(width)%\"></b></div><span>\(Self.tenths(value.mean))</span></div>"
-    }
-    return "<h2>\(Self.escaped(name))\(count)</h2>\n" + bars.joined(separator: "\n") + "\n"
-  }
-
-  private static func line(_ beside: Beside) -> String {
-    let cells = values(beside).map { "<td>\($0.map(short) ?? "")</td>" }.joined()
-    return "<tr><td>\(escaped(beside.name))</td>\(cells)</tr>"
-  }
-
-  private static func line(_ claim: Claim) -> String {
-    "<tr><td>\(escaped(claim.better)) over \(escaped(claim.than))</td><td>\(escaped(claim.column))</td>"
-      + "<td>\(short(claim.difference))</td><td>\(claim.holds ? "above zero" : "")</td></tr>"
-  }
-
-  private static func escaped(_ text: String) -> String {
-    text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
   }
 }

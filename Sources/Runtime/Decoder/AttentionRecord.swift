@@ -13,6 +13,9 @@
 final class AttentionRecord {
   /// [rows][positions], of the last step; empty for rows that were not recorded.
   private(set) var shares: [[Float]] = []
+  /// [rows][layers], of the last step: what the watched positions get together of a layer's attention; empty for
+  /// rows that were not recorded.
+  private(set) var layerShares: [[Float]] = []
   private let config: DecoderConfig
   private let operations: Operations
   private let state: FloatBuffer
@@ -26,7 +29,10 @@ final class AttentionRecord {
   }
 
   /// Forgets the last step.
-  func begin(rows: Int) { shares = Array(repeating: [], count: rows) }
+  func begin(rows: Int) {
+    shares = Array(repeating: [], count: rows)
+    layerShares = shares
+  }
 
   /// Adds what the heads of one layer attend to.
   ///
@@ -41,8 +47,11 @@ final class AttentionRecord {
     _ row: Int, _ sequence: CachedSequence, context: Range<Int>, layer: Int, query: FloatBuffer
   ) {
     guard let watched = sequence.watched else { return }
-    if shares[row].isEmpty { shares[row] = Array(repeating: 0, count: watched.count) }
-    let part = 1 / Float(config.headCount * config.layerCount)
+    if shares[row].isEmpty {
+      shares[row] = Array(repeating: 0, count: watched.count)
+      layerShares[row] = Array(repeating: 0, count: config.layerCount)
+    }
+    let part = 1 / Float(config.headCount), partOfAll = part / Float(config.layerCount)
     for head in 0..<config.keyValueHeadCount {
       let group = config.headsPerGroup * config.headSize
       let start = (row * config.keyValueHeadCount + head) * group
@@ -69,7 +78,9 @@ final class AttentionRecord {
       }
       for position in watched.clamped(to: context) {
         attend(position..<position + 1) { index, score, sum in
-          shares[row][position - watched.lowerBound] += part * exp(score - largest[index]) * sum / sums[index]
+          let share = exp(score - largest[index]) * sum / sums[index]
+          shares[row][position - watched.lowerBound] += partOfAll * share
+          layerShares[row][layer] += part * share
         }
       }
     }

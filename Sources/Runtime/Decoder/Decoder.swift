@@ -47,6 +47,8 @@ package final class Decoder {
   /// Of each row of the last step the shares of the positions that its sequence watches; empty for rows of
   /// which nothing was recorded.
   package var attentionShares: [[Float]] { attentionRecord?.shares ?? [] }
+  /// The same by layer, for all watched positions together: [rows][layers].
+  package var layerAttention: [[Float]] { attentionRecord?.layerShares ?? [] }
   /// Called before each product with the matrices, what they are multiplied by, and how many tokens
   /// of it; nil for nobody.
   package var observer: ((_ matrices: [Matrix], _ inputs: Activations, _ tokens: Int) -> Void)?

@@ -156,11 +156,15 @@ import Testing
     let whole = try #require(decoder.attentionShares.last)
     // All that is seen is watched: the shares of each head add up to 1.
     #expect(abs(whole.reduce(0, +) - 1) < 1e-4 && whole.allSatisfy { $0 >= 0 })
+    let layers = try #require(decoder.layerAttention.last)
+    #expect(layers.count == model.config.layerCount && layers.allSatisfy { abs($0 - 1) < 1e-4 })
     sequence.watched = 3..<7
     sequence.truncate(tokens.count - 1)
     _ = decoder.forward([DecoderStep(sequence, tokens.suffix(1))])
     let part = try #require(decoder.attentionShares.last)
     for (index, share) in part.enumerated() { #expect(abs(share - whole[3 + index]) < 1e-5) }
+    let ofLayers = try #require(decoder.layerAttention.last).reduce(0, +) / Float(model.config.layerCount)
+    #expect(abs(ofLayers - part.reduce(0, +)) < 1e-5)
   }
 
   @Test func `a template that leaves a picture out is refused`() async throws {
