@@ -37,6 +37,12 @@ struct EvalCommand: AsyncParsableCommand {
     name: .customLong("arm"),
     help: ArgumentHelp("A further adapter of the base; may be given several times.", valueName: "name=file"))
   var arms: [String] = []
+  @Option(
+    help: ArgumentHelp(
+      "Rows that tunings were trained on: half of --questions more of those without context are theirs.",
+      valueName: "file"),
+    completion: .file(extensions: ["jsonl"]))
+  var trained: String?
   @Option(help: "Questions of each kind.")
   var questions = 300
   @Option(help: "The half of each file that is asked: choosing or reporting.")
@@ -57,7 +63,8 @@ struct EvalCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let set = try EvaluationSet(folder: Folders.expanded(data), half: half, count: questions)
+    let set = try EvaluationSet(
+      folder: Folders.expanded(data), half: half, count: questions, trained: trained.map(Folders.expanded))
     guard let manifest = pair ?? DefaultPair.path else {
       throw ValidationError("no pair comes with this program; give one with --pair")
     }

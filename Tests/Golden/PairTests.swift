@@ -1,6 +1,7 @@
 import DuetRouter
 import DuetRuntime
 import Foundation
+import Synchronization
 import Testing
 
 /// The pair that comes with Duet, over the real base.
@@ -86,6 +87,29 @@ struct PairTests {
       let mean = means[name] ?? -100
       #expect(abs(mean - expected) <= 9, "\(name): \(mean)\n\(report.markdown)")
     }
+  }
+
+  @Test("keeps nothing of an evaluation that was cancelled but what was answered")
+  func cancelled() async throws {
+    guard let fixtures = Bundle.module.path(forResource: "Fixtures", ofType: nil) else {
+      Issue.record("the fixtures are absent")
+      return
+    }
+    let set = try EvaluationSet(folder: fixtures + "/pair", half: .choosing, count: 12)
+    let arms = [Evaluation.Arm(name: "free", voice: try pair().free)]
+    let kept = Mutex<[Evaluation.Record]>([]), (records, first) = AsyncStream.makeStream(of: Void.self)
+    let task = Task {
+      var evaluation = Evaluation(set.questions, arms: arms, router: nil)
+      try await evaluation.run(keep: { record in
+        kept.withLock { $0.append(record) }
+        first.yield()
+      })
+    }
+    for await _ in records.prefix(1) { task.cancel() }
+    await #expect(throws: CancellationError.self) { try await task.value }
+    let count = kept.withLock { $0.count }
+    // Eight are asked at a time.
+    #expect(count > 0 && count < 20, "\(count) kept")
   }
 
   private static let expected: [String: Double] = [

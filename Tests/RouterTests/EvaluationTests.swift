@@ -98,6 +98,31 @@ struct EvaluationTests {
     }
   }
 
+  @Test("ask what was trained on again, without its passages")
+  func trained() throws {
+    let folder = try folder()
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let path = folder + "/rows.jsonl"
+    let rows = (0..<40).map { n in
+      let response = n % 4 == 0 ? String(repeating: "long ", count: 20) : "Town\(n)"
+      let context = n % 4 == 1 ? "" : "It is."
+      return
+        #"{"id":"r\#(n)","instruction":"Where is \#(n)?","context":"\#(context)","response":"\#(response)"}"#
+    }
+    try Data(rows.joined(separator: "\n").utf8).write(to: URL(filePath: path))
+    let plain = try EvaluationSet(folder: folder, half: .reporting, count: 20).questions
+    let more = try EvaluationSet(folder: folder, half: .reporting, count: 20, trained: path).questions
+    let added = more.filter { question in !plain.contains(question) }
+    #expect(!added.isEmpty && added.count <= 10 && more.count == plain.count + added.count)
+    for question in added {
+      #expect(question.column == .closedBook && question.passages.isEmpty)
+      #expect(question.answers == ["Town\(question.id.dropFirst())"])
+    }
+    #expect(throws: EvaluationError.noRows(path: folder + "/none.jsonl")) {
+      try EvaluationSet(folder: folder, half: .reporting, count: 20, trained: folder + "/none.jsonl")
+    }
+  }
+
   @Test("name the file and line that cannot be read")
   func errors() throws {
     let folder = try folder()

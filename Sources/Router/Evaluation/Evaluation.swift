@@ -190,11 +190,13 @@ public struct Evaluation: Sendable {
     let session = Session(task.arm.voice.engine, tuning: task.arm.voice.tuning)
     var options = GenerationOptions()
     options.maxTokens = task.question.maxTokens
-    var text = ""
+    var text: String?
     let prompt = task.question.prompt(withContext: task.withContext)
     for try await event in session.events(replyingTo: prompt, options) {
       if case .finished(let completion) = event { text = completion.text }
     }
+    // A stream that is cancelled ends early, without an error.
+    guard let text else { throw CancellationError() }
     let key = task.key
     return Answer(
       arm: key.arm, column: key.column, id: key.id, withContext: key.withContext, text: text)

@@ -48,7 +48,7 @@ extension EvaluationReport {
   }
 
   static let readingNames = [
-    "nats a token of the answer after its passage", "without it", "of closed-book answers",
+    "nats a token of the answer after its passage", "nats without the passage", "nats, closed book",
     "attention on the passage, %",
   ]
 
@@ -61,7 +61,7 @@ extension EvaluationReport {
 
   static let besideNames = [
     "grounding without its passages", "change of these answers", "refusals where the passage does not answer",
-    "and where it does",
+    "refusals where it does",
   ]
 
   static func values(_ beside: Beside) -> [Bootstrap.Estimate?] {

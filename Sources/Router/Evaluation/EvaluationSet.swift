@@ -24,12 +24,15 @@ public struct EvaluationSet: Sendable {
   ///   - folder: where the files lie.
   ///   - half: which half of them.
   ///   - count: of questions per column, as far as the files have so many.
+  ///   - trained: a file of rows that tunings were trained on; half of `count` more questions of *closed book* are
+  ///     theirs that had a context, asked without it.
   /// - Throws: `EvaluationError`.
   /// - Complexity: O(count · rows) for the distractors.
-  public init(folder: String, half: Half, count: Int) throws(EvaluationError) {
-    func rows(_ name: String) throws(EvaluationError) -> [Row] {
-      try Row.read(Row.path(folder, name)).filter { $0.half == half }.sorted { $0.order < $1.order }
+  public init(folder: String, half: Half, count: Int, trained: String? = nil) throws(EvaluationError) {
+    func rows(path: String) throws(EvaluationError) -> [Row] {
+      try Row.read(path).filter { $0.half == half }.sorted { $0.order < $1.order }
     }
+    func rows(_ name: String) throws(EvaluationError) -> [Row] { try rows(path: Row.path(folder, name)) }
     let squad = try rows("squad"), popqa = try rows("popqa"), conflict = try rows("conflictnq")
     let web = try rows("webquestions")
     let dolly = try rows("dolly").filter { $0.context?.isEmpty != false }
@@ -43,6 +46,12 @@ public struct EvaluationSet: Sendable {
     questions += fakes
     questions += swaps.prefix(count - fakes.count)
     questions += (popqa.prefix(first) + web.prefix(second)).map { $0.question(.closedBook, []) }
+    if let trained {
+      guard FileManager.default.isReadableFile(atPath: trained) else { throw .noRows(path: trained) }
+      questions += try rows(path: trained).filter(\.isFact).prefix(second).map {
+        $0.question(.closedBook, [])
+      }
+    }
     questions += dolly.prefix(count).map { $0.question(.instructions, []) }
     if FileManager.default.fileExists(atPath: Row.path(folder, "clapnq")) {
       let clapnq = try rows("clapnq").filter { $0.context?.isEmpty == false }
@@ -122,6 +131,9 @@ private struct Row: Decodable {
   }
 
   var response: String { given ?? "" }
+  /// Whether a passage answers it in a few words.
+  var isFact: Bool { context?.isEmpty == false && (1...Self.factLength).contains(response.count) }
+  private static let factLength = 60
   var cluster: String { title ?? id }
 
   /// A hash of the id, which no seed changes.
@@ -173,6 +185,7 @@ private struct Row: Decodable {
 public enum EvaluationError: Error, Equatable, CustomStringConvertible {
   case missing(path: String)
   case badLine(path: String, line: Int)
+  case noRows(path: String)
 
   /// What is wrong, where, and what to do.
   public var description: String {
@@ -180,6 +193,7 @@ public enum EvaluationError: Error, Equatable, CustomStringConvertible {
     case .missing(let path):
       "cannot read \(path); the folder must hold squad.dev.jsonl, popqa.dev.jsonl, conflictnq.dev.jsonl, "
         + "webquestions.dev.jsonl and dolly.dev.jsonl"
+    case .noRows(let path): "cannot read \(path); give the file of rows that duet train was given"
     case .badLine(let path, let line):
       "\(path):\(line) is no row; each line is a JSON object with id, instruction, context and response"
     }

@@ -14,7 +14,7 @@ public struct RouteSignals: Sendable, Equatable {
     "second_rarest_found", "window_coverage", "window", "pairs", "question_words", "text_words",
     "words_found",
     "coverage_squared", "names_with_coverage", "is_pasted", "refers_to_text", "refers_to_pasted_text",
-    "is_follow_up",
+    "is_follow_up", "number_near", "number_absent", "names_near", "other_coverage",
   ]
 
   /// One for each name.
@@ -40,13 +40,16 @@ public struct RouteSignals: Sendable, Equatable {
     let found = Shares(terms)
     let window = index.bestWindow(terms)
     let refers = Self.refersToText(question)
+    let asked = AskedFor(question), near = Answers(text.words[window.words], to: question)
     values = [
       found.coverage, found.plain, found.names, found.hasNames ? 1 : 0, found.rarestMissing / 10,
-      found.rarestFound / 10, found.secondFound / 10, window / found.total, window / 30,
+      found.rarestFound / 10, found.secondFound / 10, window.sum / found.total, window.sum / 30,
       index.pairs(of: question), log(1 + Double(terms.count)), log(1 + Double(text.words.count)),
       found.count / 5,
       found.coverage * found.coverage, found.names * found.coverage, isPasted ? 1 : 0,
       refers ? 1 : 0, refers && isPasted ? 1 : 0, isFollowUp ? 1 : 0,
+      asked == .number && near.hasNumber ? 1 : 0, asked == .number && !near.hasNumber ? 1 : 0,
+      asked == .name ? log(1 + Double(near.names)) : 0, found.others,
     ].map(Float.init)
   }
 
@@ -71,11 +74,45 @@ public struct RouteSignals: Sendable, Equatable {
   }
 }
 
+/// The kind of answer that a question asks for.
+private enum AskedFor {
+  case number, name, other
+
+  private static let ofNumbers: Set<String> = [
+    "when", "many", "much", "year", "date", "percent", "percentage", "number", "old", "tall", "long",
+  ]
+  private static let ofNames: Set<String> = ["who", "whom", "whose", "where", "which"]
+
+  init(_ question: Wording) {
+    let words = question.words.map { $0.text.lowercased() }
+    if words.contains(where: Self.ofNumbers.contains) {
+      self = .number
+    } else {
+      self = words.contains(where: Self.ofNames.contains) ? .name : .other
+    }
+  }
+}
+
+/// What of some words a question may ask for: it does not hold them itself.
+private struct Answers {
+  let hasNumber: Bool
+  let names: Int
+
+  init(_ words: ArraySlice<Wording.Word>, to question: Wording) {
+    let known = Set(question.words.map(\.stem))
+    let new = words.filter { !known.contains($0.stem) }
+    hasNumber = new.contains { $0.text.contains(where: \.isNumber) }
+    names = new.count { $0.isName && !$0.isCommon }
+  }
+}
+
 /// Sums over the words of a question.
 private struct Shares {
   private(set) var coverage = 0.0, plain = 0.0, names = 0.0, count = 0.0
   private(set) var hasNames = false
   private(set) var rarestMissing = 0.0, rarestFound = 0.0, secondFound = 0.0
+  /// Of the words that are no names.
+  private(set) var others = 0.0
   private(set) var total = 1e-9
 
   init(_ terms: [RouteSignals.Term]) {
@@ -91,6 +128,7 @@ private struct Shares {
       if term.found == 0 { rarestMissing = max(rarestMissing, term.rarity) }
       add(found: term.found * term.rarity)
     }
+    others = (coverage - names) / max(1e-9, total - nameTotal)
     coverage /= total
     plain = count / Double(max(1, terms.count))
     hasNames = nameTotal > 0
@@ -124,7 +162,10 @@ private struct WordIndex {
   /// Words that a sentence or two have.
   private static let windowWords = 30
 
+  private let count: Int
+
   init(_ text: Wording) {
+    count = text.words.count
     for (position, word) in text.words.enumerated() {
       positions[word.stem, default: []].append(position)
       if word.stem.count >= Self.sharedLetters { beginnings.insert(word.stem.prefix(Self.sharedLetters)) }
@@ -148,16 +189,16 @@ private struct WordIndex {
       / Double(all.count)
   }
 
-  /// The largest sum of rarities of different terms that stand within one window.
+  /// The largest sum of rarities of different terms that stand within one window, and the words in and about it.
   /// O(occurrences log occurrences).
-  func bestWindow(_ terms: [RouteSignals.Term]) -> Double {
+  func bestWindow(_ terms: [RouteSignals.Term]) -> (sum: Double, words: Range<Int>) {
     var events: [(position: Int, term: Int)] = []
     for (index, term) in terms.enumerated() {
       for position in positions[term.word.stem] ?? [] { events.append((position, index)) }
     }
     events.sort { ($0.position, $0.term) < ($1.position, $1.term) }
     var counts = [Int](repeating: 0, count: terms.count)
-    var first = 0, sum = 0.0, best = 0.0
+    var first = 0, sum = 0.0, best = (sum: 0.0, words: 0..<0)
     for event in events {
       if counts[event.term] == 0 { sum += terms[event.term].rarity }
       counts[event.term] += 1
@@ -167,8 +208,11 @@ private struct WordIndex {
         if counts[left] == 0 { sum -= terms[left].rarity }
         first += 1
       }
-      best = max(best, sum)
+      if sum > best.sum { best = (sum, events[first].position..<event.position + 1) }
     }
+    // An answer stands beside the words of its question as often as among them.
+    let around = Self.windowWords / 3
+    best.words = max(0, best.words.lowerBound - around)..<min(count, best.words.upperBound + around)
     return best
   }
 }
