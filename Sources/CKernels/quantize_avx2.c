@@ -9,7 +9,7 @@
 
 #pragma clang attribute push(__attribute__((target("avx2"))), apply_to = function)
 
-#include "quantize_blocks.h"
+#include "quantize_encoders.h"
 
 void duet_avx2_fill_encoders(duet_encoders *table) { fill(table, "avx2"); }
 

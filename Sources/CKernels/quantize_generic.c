@@ -1,6 +1,6 @@
 // The encoders for any CPU, and which tier this one gets.
 
-#include "quantize_blocks.h"
+#include "quantize_encoders.h"
 #include "tiers.h"
 
 static duet_encoders generic, avx2;

@@ -6,7 +6,8 @@ public struct TensorAssignment: Sendable {
   public let source: TensorInfo
   /// The type that it is given.
   public var type: TensorType
-  /// The type that was asked for, where rows are no whole blocks of it; nil otherwise.
+  /// The type that was asked for, where rows are no whole blocks of it or an adapter's tensor is kept in more bits; nil
+  /// otherwise.
   public var fallenBackFrom: TensorType?
   /// Whether the tensor is one that quantizing is meant for: a matrix, and no norm.
   public var isQuantizable: Bool

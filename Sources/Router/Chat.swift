@@ -210,6 +210,9 @@ public final class Chat: Sendable {
     reply.score = prompt.decision.score
     reply.leavesOutContext = prompt.decision.leavesOutContext
     yield(.routed(prompt.decision, context: prompt.context))
+    let texts = Self.watchedTexts(prompt)
+    var options = options
+    options.watchedTexts = texts
     let events = take(reply.route).events(replyingTo: prompt.text, about: prompt.picture, options)
     for try await event in events {
       switch event {
@@ -223,13 +226,23 @@ public final class Chat: Sendable {
         reply.usage = completion.usage
         reply.timings = completion.timings
         reply.finish = completion.reason
-        let support = Support(answer: completion.text)
+        let attention = texts.isEmpty ? nil : PassageAttention(completion.attention, passages: texts)
+        let support = Support(answer: completion.text, attention)
         reply.support = support.held(by: prompt.context)
-        reply.sentences = Support.sentences(of: completion.text, in: prompt.context)
+        reply.sentences = Support.sentences(of: completion.text, in: prompt.context, attention)
         reply.sources = support.best(prompt.context).map { $0.located(support) }
         yield(.finished(reply))
       }
     }
+  }
+
+  /// Passages that attention is told apart by; with more, to note it would take longer than to answer.
+  private static let watchable = 2...8
+
+  /// The passages that an answer may rest on, as the prompt shows them.
+  private static func watchedTexts(_ prompt: Prompt) -> [String] {
+    guard watchable.contains(prompt.context.count), prompt.picture == nil else { return [] }
+    return prompt.context.map { PlainText.of($0.text) }
   }
 
   private struct Prompt {

@@ -8,17 +8,24 @@ public struct SupportedSentence: Sendable, Equatable {
   public let source: Int?
   /// The share of the sentence's words that stand in that passage, 0 to 1.
   public let support: Double
+  /// The passage's share of the attention that the passages got where the sentence was chosen, 0 to 1; nil where
+  /// that was not noted, as with one passage.
+  public let attention: Double?
   /// Whether hardly a word of it stands there.
   public var isUnsupported: Bool { support < Support.leastHeld }
 }
 
-/// Which passages an answer draws on, by the words they share.
+/// Which passages an answer draws on, by the words they share; among those that share as many, by what was
+/// attended to.
 package struct Support {
   private let words: Set<Substring>
+  /// [passages] Of the attention that they got; nil where that was not noted.
+  private let attention: [Double]?
 
   /// The words of an answer that say something: three letters or more, or digits.
-  package init(answer: String) {
+  package init(answer: String, _ attention: PassageAttention? = nil) {
     words = Self.words(answer)
+    self.attention = attention?.shares(of: answer)
   }
 
   private static func words(_ text: String) -> Set<Substring> {
@@ -44,18 +51,29 @@ package struct Support {
 
   /// Sentences with three words or more that say something, each with the passage that holds the most; none
   /// without passages. O(sentences · passages).
-  package static func sentences(of answer: String, in passages: [Source]) -> [SupportedSentence] {
-    guard !passages.isEmpty else { return [] }
-    return Segmenter.sentences(of: answer).compactMap { text in
-      let support = Support(answer: text)
-      guard support.words.count >= 3 else { return nil }
-      var best: (source: Int?, share: Double) = (nil, 0)
-      for passage in passages {
-        let share = support.share(passage)
-        if share > best.share { best = (passage.number, share) }
-      }
-      return SupportedSentence(text: text, source: best.source, support: best.share)
+  package static func sentences(
+    of answer: String, in passages: [Source], _ attention: PassageAttention? = nil
+  ) -> [SupportedSentence] {
+    Segmenter.sentences(of: answer).compactMap { text in
+      let support = Support(answer: text, attention)
+      guard support.words.count >= 3, let best = support.ranked(passages).first else { return nil }
+      return SupportedSentence(
+        text: text, source: best.share > 0 ? best.passage.number : nil, support: best.share,
+        attention: best.attention)
     }
+  }
+
+  /// The passages by what they hold of the answer, then by what they were attended to, then as they came.
+  private func ranked(
+    _ passages: [Source]
+  ) -> [(passage: Source, share: Double, attention: Double?)] {
+    let attention = attention.flatMap { $0.count == passages.count ? $0 : nil }
+    let all = passages.enumerated().map { index, passage in
+      (passage: passage, share: share(passage), attention: attention?[index], index: index)
+    }
+    return all.sorted {
+      ($1.share, $1.attention ?? 0, $0.index) < ($0.share, $0.attention ?? 0, $1.index)
+    }.map { ($0.passage, $0.share, $0.attention) }
   }
 
   /// Below this share the answer is not taken to rest on the passages.
@@ -74,11 +92,8 @@ package struct Support {
 
   /// The passages that hold nearly as much of the answer as the best does, at most `limit`.
   package func best(_ passages: [Source], limit: Int = 3) -> [Source] {
-    let shares = passages.map { (passage: $0, share: share($0)) }
-    let largest = shares.map(\.share).max() ?? 0
-    guard largest > 0 else { return Array(passages.prefix(1)) }
-    // Passages of one share keep their order, which is the retriever's.
-    let sorted = shares.enumerated().sorted { ($1.element.share, $0.offset) < ($0.element.share, $1.offset) }
-    return sorted.filter { $0.element.share >= 0.8 * largest }.prefix(limit).map(\.element.passage)
+    let ranked = ranked(passages), largest = ranked.first?.share ?? 0
+    guard largest > 0 else { return ranked.prefix(1).map(\.passage) }
+    return ranked.filter { $0.share >= 0.8 * largest }.prefix(limit).map(\.passage)
   }
 }

@@ -13,6 +13,7 @@ struct AnswerRecord: Encodable {
     let text: String
     let source: Nullable<Int>
     let support: Double
+    let attention: Nullable<Double>
   }
   struct UsageRecord: Encodable {
     let promptTokens: Int
@@ -47,7 +48,9 @@ struct AnswerRecord: Encodable {
     score = Nullable(finite: reply.score)
     support = Nullable(finite: reply.support)
     sentences = reply.sentences.map {
-      SentenceRecord(text: $0.text, source: Nullable($0.source), support: $0.support)
+      SentenceRecord(
+        text: $0.text, source: Nullable($0.source), support: $0.support,
+        attention: Nullable(finite: $0.attention))
     }
     sources = reply.sources.map {
       SourceRecord(number: $0.number, location: $0.location, title: $0.title, text: $0.text)

@@ -21,7 +21,7 @@ enum CommandError: Error, CustomStringConvertible {
   var description: String {
     switch self {
     case .noModel(let name, let folder):
-      "there is no model \(name) in \(folder); fetch one with duet pull, or give the path of a GGUF file with --model"
+      "there is no model \(name) in \(folder); fetch one with duet pull, or give the path of a GGUF file"
     case .ambiguousModel(let name, let matches):
       "the name \(name) fits several models: \(matches.joined(separator: ", ")); give more of it"
     case .noDocuments(let paths):

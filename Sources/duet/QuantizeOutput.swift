@@ -27,9 +27,9 @@ extension QuantizeCommand {
     let fallbacks = plan.fallbacks
     guard !fallbacks.isEmpty else { return }
     let count = fallbacks.reduce(0) { $0 + $1.tensors.count }
-    warn(
-      "\(count) of \(plan.tensors.count) tensors are not \(plan.scheme.rawValue): their rows are no whole blocks of it"
-    )
+    let isAdapter = plan.tensors.contains { $0.fallenBackFrom != nil && !$0.isQuantizable }
+    let reason = isAdapter ? "an adapter is kept in 8 bits or more" : "their rows are no whole blocks of it"
+    warn("\(count) of \(plan.tensors.count) tensors are not \(plan.scheme.rawValue): \(reason)")
     for group in fallbacks {
       let first = group.tensors.prefix(3).map { printable($0) }.joined(separator: ", ")
       let more = group.tensors.count > 3 ? ", … (\(group.tensors.count))" : ""

@@ -89,6 +89,33 @@ struct PairTests {
     }
   }
 
+  /// Four passages: by chance the right one would be named three times of twelve.
+  @Test("attends to the passage that holds the answer")
+  func attention() async throws {
+    guard let fixtures = Bundle.module.path(forResource: "Fixtures", ofType: nil) else {
+      Issue.record("the fixtures are absent")
+      return
+    }
+    let set = try EvaluationSet(folder: fixtures + "/pair", half: .choosing, count: 12)
+    let voice = try pair().grounded
+    var right = 0, count = 0
+    for question in set.questions where question.column == .hardGrounding {
+      let gold = question.passages.firstIndex { text in question.answers.contains { text.contains($0) } }
+      var options = GenerationOptions()
+      options.maxTokens = 40
+      options.watchedTexts = question.passages
+      let session = Session(voice.engine, tuning: voice.tuning)
+      for try await case .finished(let answer) in session.events(replyingTo: question.prompt(), options) {
+        let shares = PassageAttention(answer.attention, passages: question.passages).shares(of: answer.text)
+        let all = try #require(shares, "\(answer.text)")
+        count += 1
+        right += all.indices.max { all[$0] < all[$1] } == gold ? 1 : 0
+      }
+    }
+    #expect(count == 12 && right >= 8, "\(right) of \(count)")
+    print("attention names the passage of \(right) answers of \(count)")
+  }
+
   @Test("keeps nothing of an evaluation that was cancelled but what was answered")
   func cancelled() async throws {
     guard let fixtures = Bundle.module.path(forResource: "Fixtures", ofType: nil) else {

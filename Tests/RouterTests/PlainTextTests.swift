@@ -1,4 +1,5 @@
 import DuetRouter
+import DuetRuntime
 import Testing
 
 @Suite("Markdown as plain text")
@@ -84,6 +85,32 @@ struct SupportTests {
       found.map(\.text) == ["The lease began in 1999.", "The monthly rent is 900.", "Cats purr loudly."])
     #expect(found.map(\.support) == [1, 0.75, 0] && found.map(\.isUnsupported) == [false, false, true])
     #expect(Support.sentences(of: answer, in: []).isEmpty && Support.sentences(of: "", in: sources).isEmpty)
+  }
+
+  /// Tokens of an answer with the attention that two passages got.
+  private func attended(_ tokens: [(String, [Float])]) -> [AttendedToken] {
+    tokens.map { AttendedToken(bytes: Array($0.0.utf8), shares: $0.1) }
+  }
+
+  @Test("is what was attended to, by length, where passages share as many words")
+  func attention() throws {
+    let sources = [source(1, "The lease ends in May, and so on."), source(2, "The lease ends in May.")]
+    let texts = sources.map(\.text), answer = "The lease ends. In May the lease ends."
+    let tokens = attended([
+      ("The lease", [0.4, 0.1]), (" ends.", [0.4, 0.1]), (" In May", [0.1, 0.1]),
+      (" the lease ends.", [0.1, 0.1]),
+    ])
+    let attention = PassageAttention(tokens, passages: texts)
+    let found = Support.sentences(of: answer, in: sources, attention)
+    // Of equal shares the shorter passage's is more for its length.
+    #expect(found.map(\.source) == [1, 2])
+    let second = try #require(found.last?.attention)
+    #expect(abs(second - 33.0 / (33 + 22)) < 1e-6)
+    #expect(Support.sentences(of: answer, in: sources).map(\.source) == [1, 1])
+    #expect(Support(answer: "The lease ends.", attention).best(sources).map(\.number) == [1, 2])
+    #expect(Support(answer: "In May the lease ends.", attention).best(sources).map(\.number) == [2, 1])
+    #expect(attention.shares(of: "something else") == nil && attention.shares(of: "") == nil)
+    #expect(PassageAttention([], passages: texts).shares(of: answer) == nil)
   }
 
   @Test("falls back to the best passage found where no word is shared")

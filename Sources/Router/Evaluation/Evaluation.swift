@@ -179,11 +179,11 @@ public struct Evaluation: Sendable {
     let session = Session(task.arm.voice.engine, tuning: task.arm.voice.tuning), question = task.question
     let found = try await session.reading(
       of: question.answers.first ?? "", to: question.prompt(withContext: task.withContext),
-      watching: task.withContext && !question.passages.isEmpty ? question.text : nil)
+      watching: task.withContext && !question.passages.isEmpty ? [question.text] : [])
     return Reading(
       arm: task.key.arm, column: task.key.column, id: task.key.id, withContext: task.key.withContext,
       logProbability: found.logProbability / Double(max(1, found.logProbabilities.count)),
-      attention: found.attention)
+      attention: found.attention.compactMap(\.first))
   }
 
   private static func answer(_ task: Task) async throws -> Answer {

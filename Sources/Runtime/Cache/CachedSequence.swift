@@ -12,7 +12,7 @@ package final class CachedSequence {
   /// The pictures that negative tokens belong to.
   package var pictures: [InputEmbeddings] = []
   /// Positions of which it is recorded how much the last tokens attend to them; nil for none.
-  package var watched: Range<Int>?
+  package var watched: WatchedPositions?
   private var pages: [CachePage] = []
 
   package init(layout: CacheLayout, salt: UInt64) {

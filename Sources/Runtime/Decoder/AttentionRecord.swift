@@ -6,33 +6,69 @@
   import Darwin
 #endif
 
-/// How much tokens attend to some positions of their sequence: shares of 0 to 1, means over all heads of all layers.
+/// Positions of a sequence of which it is recorded how much the last tokens attend to them.
+package struct WatchedPositions: Sendable, Equatable {
+  /// Whose shares are told apart; they may be empty, and overlap.
+  package var ranges: [Range<Int>]
+  /// The layers that are looked at.
+  package var layers: Range<Int>
+
+  package init(_ ranges: [Range<Int>], layers: Range<Int>) {
+    self.ranges = ranges
+    self.layers = layers
+  }
+}
+
+/// How much a token attends to ranges of its sequence's positions: shares of 0 to 1, means over heads.
+public struct AttentionShares: Sendable, Equatable {
+  /// [layers][ranges]
+  package var layers: [[Float]]
+
+  /// By range, the mean over the layers. O(layers · ranges).
+  public var means: [Float] {
+    guard let first = layers.first else { return [] }
+    return first.indices.map { range in layers.reduce(0) { $0 + $1[range] } / Float(layers.count) }
+  }
+}
+
+/// Records how much tokens attend to what their sequences watch.
 ///
-/// The attention kernels never hold a whole row of probabilities. A position's score is what they find
+/// The attention kernels never hold a whole row of probabilities. A range's score is what they find
 /// where it alone is the context, and the sum that it is a share of what they find for the whole one.
 final class AttentionRecord {
-  /// [rows][positions], of the last step; empty for rows that were not recorded.
-  private(set) var shares: [[Float]] = []
-  /// [rows][layers], of the last step: what the watched positions get together of a layer's attention; empty for
-  /// rows that were not recorded.
-  private(set) var layerShares: [[Float]] = []
+  /// [rows], of the last step; nil for rows that were not recorded.
+  private(set) var shares: [AttentionShares?] = []
   private let config: DecoderConfig
   private let operations: Operations
   private let state: FloatBuffer
   private let stateWidth: Int
+  /// Of each head of a group what `weigh` found in the whole context, and in a range.
+  private var whole: [Weight]
+  private var part: [Weight]
+
+  /// A sum of exponentials of scores, each less the largest.
+  private struct Weight {
+    var largest = -Float.infinity
+    var sum: Float = 0
+
+    mutating func add(_ largest: Float, _ sum: Float) {
+      let top = max(self.largest, largest)
+      self.sum = self.sum * exp(self.largest - top) + sum * exp(largest - top)
+      self.largest = top
+    }
+  }
 
   init(_ config: DecoderConfig, _ operations: Operations) {
     self.config = config
     self.operations = operations
     stateWidth = config.headSize + 2
     state = FloatBuffer(count: config.headsPerGroup * stateWidth)
+    whole = Array(repeating: Weight(), count: config.headsPerGroup)
+    part = whole
   }
 
   /// Forgets the last step.
-  func begin(rows: Int) {
-    shares = Array(repeating: [], count: rows)
-    layerShares = shares
-  }
+  func begin(rows: Int) { shares = Array(repeating: nil, count: rows) }
 
   /// Adds what the heads of one layer attend to.
   ///
@@ -46,43 +82,36 @@ final class AttentionRecord {
   func add(
     _ row: Int, _ sequence: CachedSequence, context: Range<Int>, layer: Int, query: FloatBuffer
   ) {
-    guard let watched = sequence.watched else { return }
-    if shares[row].isEmpty {
-      shares[row] = Array(repeating: 0, count: watched.count)
-      layerShares[row] = Array(repeating: 0, count: config.layerCount)
-    }
-    let part = 1 / Float(config.headCount), partOfAll = part / Float(config.layerCount)
+    guard let watched = sequence.watched, watched.layers.contains(layer) else { return }
+    var found = [Float](repeating: 0, count: watched.ranges.count)
     for head in 0..<config.keyValueHeadCount {
       let group = config.headsPerGroup * config.headSize
       let start = (row * config.keyValueHeadCount + head) * group
-      func attend(_ positions: Range<Int>, _ body: (_ head: Int, _ largest: Float, _ sum: Float) -> Void) {
-        operations.attend(
-          sequence, CollectionOfOne(positions), layer: layer, head: head, config, query: query, at: start,
-          stride: group, state: state, at: 0)
-        for index in 0..<config.headsPerGroup {
-          let at = index * stateWidth + config.headSize
-          body(index, state[at], state[at + 1])
+      func weigh(_ positions: Range<Int>, _ weights: inout [Weight]) {
+        for index in weights.indices { weights[index] = Weight() }
+        let size = Decoder.segmentTokens
+        for segment in positions.lowerBound / size..<(positions.upperBound - 1) / size + 1 {
+          operations.attend(
+            sequence,
+            CollectionOfOne(positions.clamped(to: segment * size..<(segment + 1) * size)), layer: layer,
+            head: head, config, query: query, at: start, stride: group, state: state, at: 0)
+          for index in weights.indices {
+            let at = index * stateWidth + config.headSize
+            weights[index].add(state[at], state[at + 1])
+          }
         }
       }
-      var largest = [Float](repeating: -.infinity, count: config.headsPerGroup)
-      var sums = [Float](repeating: 0, count: config.headsPerGroup)
-      let size = Decoder.segmentTokens
-      for segment in context.lowerBound / size..<(context.upperBound - 1) / size + 1 {
-        let positions =
-          max(context.lowerBound, segment * size)..<min(context.upperBound, (segment + 1) * size)
-        attend(positions) { index, score, sum in
-          let top = max(largest[index], score)
-          sums[index] = sums[index] * exp(largest[index] - top) + sum * exp(score - top)
-          largest[index] = top
-        }
-      }
-      for position in watched.clamped(to: context) {
-        attend(position..<position + 1) { index, score, sum in
-          let share = exp(score - largest[index]) * sum / sums[index]
-          shares[row][position - watched.lowerBound] += partOfAll * share
-          layerShares[row][layer] += part * share
+      weigh(context, &whole)
+      for (index, range) in watched.ranges.enumerated() {
+        let seen = range.clamped(to: context)
+        if seen.isEmpty { continue }
+        weigh(seen, &part)
+        for (some, all) in zip(part, whole) {
+          found[index] += some.sum * exp(some.largest - all.largest) / (all.sum * Float(config.headCount))
         }
       }
     }
+    if shares[row] == nil { shares[row] = AttentionShares(layers: []) }
+    shares[row]?.layers.append(found)
   }
 }

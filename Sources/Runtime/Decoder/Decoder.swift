@@ -44,11 +44,9 @@ package final class Decoder {
   package private(set) var logits = FloatBuffer(count: 0)
   /// What the last step attended to of the positions that its sequences watch; nil where none does.
   private(set) var attentionRecord: AttentionRecord?
-  /// Of each row of the last step the shares of the positions that its sequence watches; empty for rows of
-  /// which nothing was recorded.
-  package var attentionShares: [[Float]] { attentionRecord?.shares ?? [] }
-  /// The same by layer, for all watched positions together: [rows][layers].
-  package var layerAttention: [[Float]] { attentionRecord?.layerShares ?? [] }
+  /// Of each row of the last step the shares of what its sequence watches; nil for rows of which nothing was
+  /// recorded.
+  package var attentionShares: [AttentionShares?] { attentionRecord?.shares ?? [] }
   /// Called before each product with the matrices, what they are multiplied by, and how many tokens
   /// of it; nil for nobody.
   package var observer: ((_ matrices: [Matrix], _ inputs: Activations, _ tokens: Int) -> Void)?

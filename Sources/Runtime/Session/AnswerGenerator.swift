@@ -74,9 +74,9 @@ struct AnswerGenerator {
   private mutating func take(_ next: Advance) async throws -> Bool {
     for (index, token) in next.tokens.enumerated() {
       let former = answer.count, isComplete = try await take(token)
-      if answer.count > former, index < next.attention.count {
+      if answer.count > former, index < next.attention.count, let shares = next.attention[index] {
         completion.attention.append(
-          AttendedToken(bytes: tokenizer.bytes(of: token), shares: next.attention[index]))
+          AttendedToken(bytes: tokenizer.bytes(of: token), shares: shares.means))
       }
       if isComplete { return true }
       if index < next.tokens.count - 1 { tokens.append(token) }
@@ -102,12 +102,18 @@ struct AnswerGenerator {
     return await engine.next(sequence, reading: rest)
   }
 
-  /// Where the first picture stands in the prompt, if its attention is asked for.
-  private func watched() -> Range<Int>? {
+  /// Where the first picture, or some texts, stand in the prompt, if their attention is asked for.
+  private func watched() -> WatchedPositions? {
+    let count = engine.model.config.layerCount
+    if !options.watchedTexts.isEmpty {
+      let prompt = PromptText(tokens, tokenizer), first = 2 * count / 3
+      return WatchedPositions(
+        options.watchedTexts.map { prompt.tokens(of: $0) }, layers: first..<max(first + 1, 5 * count / 6))
+    }
     guard options.recordsAttention, let picture = conversation.turns.lazy.compactMap(\.picture).first,
       let start = picture.tokens.first.flatMap({ tokens.firstIndex(of: $0) })
     else { return nil }
-    return start..<start + picture.count
+    return WatchedPositions((start..<start + picture.count).map { $0..<$0 + 1 }, layers: 0..<count)
   }
 
   /// Makes `token` part of the answer.

@@ -4,9 +4,8 @@ struct Advance: Sendable {
   var tokens: [Int32] = []
   /// Tokens that were drafted.
   var drafted = 0
-  /// For each of the tokens what was attended to where it was chosen, of the watched positions; empty where
-  /// nothing is watched.
-  var attention: [[Float]] = []
+  /// For each of the tokens what was attended to where it was chosen, of what is watched; empty where nothing is.
+  var attention: [AttentionShares?] = []
 }
 
 extension Engine {
@@ -35,7 +34,8 @@ extension Engine {
   ///   - answered: tokens at the end of the prompt that are the answer so far.
   /// - Returns: tokens that need not be read again.
   func begin(
-    _ id: Int, prompt: [Int32], pictures: [InputEmbeddings] = [], watching: Range<Int>? = nil, answered: Int,
+    _ id: Int, prompt: [Int32], pictures: [InputEmbeddings] = [], watching: WatchedPositions? = nil,
+    answered: Int,
     sampling: SamplingOptions
   ) -> Int {
     guard let state = states[id] else { return 0 }

@@ -14,6 +14,10 @@ public struct GenerationOptions: Sendable {
   /// Whether it is noted how much each token of the answer attends to the first picture of the conversation. It
   /// changes no answer.
   public var recordsAttention = false
+  /// Texts of the prompt of which it is noted how much each token of the answer attends to them, instead of a
+  /// picture: by the layers from two thirds to five sixths of the depth, which look for what comes next. It changes
+  /// no answer.
+  public var watchedTexts: [String] = []
 
   /// Greedy, up to 512 tokens.
   public init() {}
@@ -83,19 +87,25 @@ public struct Completion: Sendable, Equatable {
   public var usage = Usage()
   /// Seconds.
   public var timings = Timings()
-  /// The tokens of the answer with what each attended to, where `recordsAttention` asked for it.
+  /// The tokens of the answer with what each attended to, where `recordsAttention` or `watchedTexts` asked for it.
   public var attention: [AttendedToken] = []
 
   /// No text yet.
   public init() {}
 }
 
-/// A token of an answer, and how much each vector of a picture was attended to where it was chosen.
+/// A token of an answer, and how much each vector of a picture, or each text, was attended to where it was chosen.
 public struct AttendedToken: Sendable, Equatable {
   /// Of its text, which may end within a character.
   public let bytes: [UInt8]
-  /// For each vector a share of all attention, 0 to 1: the mean over all heads of all layers.
+  /// For each vector or text a share of all attention, 0 to 1: the mean over all heads and the layers looked at.
   public let shares: [Float]
+
+  /// A token by its parts.
+  public init(bytes: [UInt8], shares: [Float]) {
+    self.bytes = bytes
+    self.shares = shares
+  }
 }
 
 /// What happens while an answer is generated.

@@ -10,10 +10,10 @@
 public struct AnswerReading: Sendable, Equatable {
   /// The logarithm of the probability of each of the answer's tokens, in nats.
   public var logProbabilities: [Double] = []
-  /// [layers] The share of a layer's attention that the watched text gets where the answer's tokens are
-  /// predicted, 0 to 1: the mean over heads and tokens. Empty where nothing was watched, or the prompt does not
-  /// hold it.
-  public var attention: [Float] = []
+  /// [layers][texts] The share of a layer's attention that each watched text gets where the answer's tokens are
+  /// predicted, 0 to 1: the mean over heads and tokens; 0 for a text that the prompt does not hold. Empty where
+  /// nothing was watched.
+  public var attention: [[Float]] = []
 
   /// The logarithm of the whole answer's probability, in nats; minus infinity for one without tokens.
   public var logProbability: Double {
@@ -27,17 +27,20 @@ extension Session {
   /// - Parameters:
   ///   - answer: what may be answered.
   ///   - question: what is asked.
-  ///   - text: a part of the question whose share of the attention is measured; nil for none.
+  ///   - texts: parts of the question whose shares of the attention are measured.
   /// - Throws: `SessionError`, as an answer does.
-  /// - Complexity: O(prompt + answer); with a text O(answer · prompt) more.
+  /// - Complexity: O(prompt + answer); with texts O(answer · prompt) more.
   public func reading(
-    of answer: String, to question: String, watching text: String? = nil
+    of answer: String, to question: String, watching texts: [String] = []
   ) async throws -> AnswerReading {
     let prompt = try PreparedPrompt(self, question)
     let tokens = engine.model.tokenizer.encode(answer)
     try prompt.check(answers: [tokens], engine)
-    let watched = text.flatMap { prompt.range(of: $0, engine.model.tokenizer) }
-    return await engine.readings(of: [tokens], after: prompt, watching: watched, tuning)[0]
+    let text = PromptText(prompt.tokens, engine.model.tokenizer)
+    let watched = WatchedPositions(
+      texts.map { text.tokens(of: $0) }, layers: 0..<engine.model.config.layerCount)
+    return await engine.readings(
+      of: [tokens], after: prompt, watching: texts.isEmpty ? nil : watched, tuning)[0]
   }
 
   /// How likely each of some answers is to a question, beside the others: they add up to 1. The conversation
@@ -86,26 +89,12 @@ private struct PreparedPrompt {
       throw .promptTooLong(tokens: needed, limit: engine.contextLength)
     }
   }
-
-  /// The tokens that hold a text, where it last stands; nil where it does not. O(prompt · text), mostly O(prompt).
-  func range(of text: String, _ tokenizer: Tokenizer) -> Range<Int>? {
-    let wanted = Array(text.utf8)
-    var bytes: [UInt8] = [], owners: [Int] = []
-    for (index, token) in tokens.enumerated() {
-      let part = tokenizer.bytes(of: token, special: true)
-      bytes += part
-      owners += repeatElement(index, count: part.count)
-    }
-    guard !wanted.isEmpty, wanted.count <= bytes.count else { return nil }
-    let start = (0...bytes.count - wanted.count).last { bytes[$0...].starts(with: wanted) }
-    return start.map { owners[$0]..<owners[$0 + wanted.count - 1] + 1 }
-  }
 }
 
 extension Engine {
   /// What is made of each continuation of a prompt.
   fileprivate func readings(
-    of continuations: [[Int32]], after prompt: PreparedPrompt, watching: Range<Int>?, _ tuning: Tuning?
+    of continuations: [[Int32]], after prompt: PreparedPrompt, watching: WatchedPositions?, _ tuning: Tuning?
   ) -> [AnswerReading] {
     let sequence = sequence(tuning), last = prompt.tokens.count - 1
     sequence.pictures = prompt.pictures
@@ -128,9 +117,13 @@ extension Engine {
       withLogits(sequence, read[start..<min(read.count, start + size)]) { row, logits in
         result.logProbabilities.append(Self.logProbability(tokens[start + row], logits))
       }
-      for shares in decoder.layerAttention {
-        if result.attention.isEmpty { result.attention = shares.map { _ in 0 } }
-        for layer in shares.indices { result.attention[layer] += shares[layer] / Float(tokens.count) }
+      for shares in decoder.attentionShares.compactMap(\.?.layers) {
+        if result.attention.isEmpty { result.attention = shares.map { $0.map { _ in 0 } } }
+        for layer in shares.indices {
+          for text in shares[layer].indices {
+            result.attention[layer][text] += shares[layer][text] / Float(tokens.count)
+          }
+        }
       }
     }
     return result

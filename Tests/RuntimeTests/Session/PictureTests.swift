@@ -151,20 +151,23 @@ import Testing
     let decoder = Decoder(
       model.core, pool: ThreadPool(threadCount: 1), capacity: 400, precision: .float32)
     let tokens = model.tokenizer.encode(String(repeating: "attention ", count: 12))
-    sequence.watched = 0..<tokens.count
+    let layers = 0..<model.config.layerCount
+    sequence.watched = WatchedPositions(tokens.indices.map { $0..<$0 + 1 }, layers: layers)
     _ = decoder.forward([DecoderStep(sequence, tokens[...])])
-    let whole = try #require(decoder.attentionShares.last)
-    // All that is seen is watched: the shares of each head add up to 1.
-    #expect(abs(whole.reduce(0, +) - 1) < 1e-4 && whole.allSatisfy { $0 >= 0 })
-    let layers = try #require(decoder.layerAttention.last)
-    #expect(layers.count == model.config.layerCount && layers.allSatisfy { abs($0 - 1) < 1e-4 })
-    sequence.watched = 3..<7
+    let whole = try #require(decoder.attentionShares.last ?? nil)
+    // All that is seen is watched: the shares of each layer add up to 1.
+    #expect(whole.layers.count == layers.count && whole.layers.joined().allSatisfy { $0 >= 0 })
+    #expect(whole.layers.allSatisfy { abs($0.reduce(0, +) - 1) < 1e-4 })
+    let parts = [3..<7, 0..<tokens.count, 5..<5, 100..<108]
+    sequence.watched = WatchedPositions(parts, layers: layers.suffix(1))
     sequence.truncate(tokens.count - 1)
     _ = decoder.forward([DecoderStep(sequence, tokens.suffix(1))])
-    let part = try #require(decoder.attentionShares.last)
-    for (index, share) in part.enumerated() { #expect(abs(share - whole[3 + index]) < 1e-5) }
-    let ofLayers = try #require(decoder.layerAttention.last).reduce(0, +) / Float(model.config.layerCount)
-    #expect(abs(ofLayers - part.reduce(0, +)) < 1e-5)
+    let shares = try #require(decoder.attentionShares.last ?? nil)
+    #expect(shares.layers.count == 1 && shares.means == shares.layers[0])
+    for (part, share) in zip(parts, shares.means) {
+      let sum = part.reduce(0) { $0 + (whole.layers.last?[$1] ?? 0) }
+      #expect(abs(share - sum) < 1e-5, "\(part)")
+    }
   }
 
   @Test func `a template that leaves a picture out is refused`() async throws {

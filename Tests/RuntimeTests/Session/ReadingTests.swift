@@ -17,8 +17,8 @@ import Testing
     let sequence = CachedSequence(layout: model.core.cacheLayout(.f16), salt: 0)
     let rows = decoder.forward([DecoderStep(sequence, (prompt + tokens)[...], logits: .all)])
     let width = model.config.vocabularySize
-    for text in [nil, "the sea is wide"] {
-      let found = try await Session(engine).reading(of: answer, to: Self.question, watching: text)
+    for texts in [[], ["the sea is wide"]] {
+      let found = try await Session(engine).reading(of: answer, to: Self.question, watching: texts)
       #expect(found.logProbabilities.count == tokens.count)
       for (index, token) in tokens.enumerated() {
         let start = (rows - tokens.count - 1 + index) * width
@@ -26,22 +26,19 @@ import Testing
         let wanted = logits[Int(token)] - log(logits.reduce(0) { $0 + exp($1) })
         #expect(abs(found.logProbabilities[index] - wanted) < 2e-2)
       }
-      #expect(found.attention.count == (text == nil ? 0 : model.config.layerCount))
+      #expect(found.attention.count == texts.count * model.config.layerCount)
     }
   }
 
   @Test func `what is watched gets the attention of its tokens`() async throws {
     let engine = try Engine(TinyChat()), session = Session(engine)
-    let whole = try await session.reading(of: "sea", to: Self.question, watching: Self.question)
-    let parts = ["Text: the sea is wide", "\n\nQuestion: what is wide?"]
-    var sums = [Float](repeating: 0, count: whole.attention.count)
-    for part in parts {
-      let found = try await session.reading(of: "sea", to: Self.question, watching: part)
-      #expect(found.attention.allSatisfy { $0 > 0 && $0 < 1 })
-      for layer in sums.indices { sums[layer] += found.attention[layer] }
+    let texts = [Self.question, "Text: the sea is wide", "\n\nQuestion: what is wide?", "lake"]
+    let found = try await session.reading(of: "sea", to: Self.question, watching: texts)
+    #expect(found.attention.count == engine.model.config.layerCount)
+    for shares in found.attention {
+      #expect(shares.count == 4 && shares[1] > 0 && shares[2] > 0 && shares[0] < 1 && shares[3] == 0)
+      #expect(abs(shares[1] + shares[2] - shares[0]) < 1e-4)
     }
-    #expect(!sums.isEmpty && zip(sums, whole.attention).allSatisfy { abs($0 - $1) < 1e-4 })
-    #expect(try await session.reading(of: "sea", to: Self.question, watching: "lake").attention.isEmpty)
     #expect(session.turns.isEmpty)
   }
 
