@@ -14,5 +14,5 @@ __attribute__((constructor)) static void fill_encoders(void) {
 const duet_encoders *duet_select_encoders(const char *name) {
     const duet_operations *operations = duet_select(name);
     if (operations == NULL) return NULL;
-    return strcmp(operations->name, "avx2") == 0 ? &avx2 : &generic;
+    return strcmp(operations->name, "generic") == 0 ? &generic : &avx2;
 }

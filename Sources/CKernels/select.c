@@ -7,7 +7,7 @@
 #include "tiers.h"
 
 typedef struct {
-    duet_operations generic, avx2;
+    duet_operations generic, avx2, avx512;
 } tables;
 
 // Filled before main(), so that readers need no lock.
@@ -23,6 +23,8 @@ static void name_features(void) {
     NAME_FEATURE("f16c")
     NAME_FEATURE("avx512f")
     NAME_FEATURE("avx512bw")
+    NAME_FEATURE("avx512dq")
+    NAME_FEATURE("avx512vl")
     NAME_FEATURE("avx512vnni")
 #endif
 }
@@ -32,6 +34,8 @@ __attribute__((constructor)) static void fill(void) {
     duet_generic_fill(&all.generic);
     all.avx2 = all.generic;
     duet_avx2_fill(&all.avx2);
+    all.avx512 = all.avx2;
+    duet_avx512_fill(&all.avx512);
 }
 
 static bool has_avx2(void) {
@@ -42,10 +46,24 @@ static bool has_avx2(void) {
 #endif
 }
 
+static bool has_avx512(void) {
+#if defined(__x86_64__)
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+        && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
+        && __builtin_cpu_supports("avx512vnni");
+#else
+    return false;
+#endif
+}
+
 const duet_operations *duet_select(const char *name) {
-    if (name == NULL || name[0] == 0) return has_avx2() ? &all.avx2 : &all.generic;
+    if (name == NULL || name[0] == 0) {
+        if (has_avx512()) return &all.avx512;
+        return has_avx2() ? &all.avx2 : &all.generic;
+    }
     if (strcmp(name, "generic") == 0) return &all.generic;
     if (strcmp(name, "avx2") == 0 && has_avx2()) return &all.avx2;
+    if (strcmp(name, "avx512") == 0 && has_avx512()) return &all.avx512;
     return NULL;
 }
 

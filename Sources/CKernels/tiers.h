@@ -20,6 +20,8 @@ void duet_avx2_fill_attention(duet_operations *table);
 void duet_avx2_fill_low_rank(duet_operations *table);
 void duet_avx2_fill_vision(duet_operations *table);
 void duet_avx2_fill_encoders(duet_encoders *table);
+void duet_avx512_fill(duet_operations *table);
+void duet_avx512_fill_rows(duet_operations *table);
 
 // Products of any type through its unpacked runs: what a tier uses for formats of its own none.
 void duet_generic_dot_int8(int type, const void *weights, size_t row_bytes, size_t rows, size_t n,

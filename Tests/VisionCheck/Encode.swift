@@ -23,7 +23,7 @@ struct Encode: ParsableCommand {
   @Option(help: "Threads; all cores unless given.")
   var threads: Int?
 
-  @Option(help: "The kernels: generic or avx2.")
+  @Option(help: "The kernels: generic, avx2 or avx512.")
   var tier: String?
 
   @Option(help: "What quantized convolutions are multiplied by: f32 or int8.")

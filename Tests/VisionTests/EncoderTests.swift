@@ -10,7 +10,7 @@ struct EncoderTests {
     let embeddings: [Float]
   }
 
-  static let tiers: [String] = ["generic", "avx2"].filter { (name: String) in
+  static let tiers: [String] = ["generic", "avx2", "avx512"].filter { (name: String) in
     (try? Operations(tier: name)) != nil
   }
 

@@ -204,7 +204,7 @@ typedef struct {
 } duet_operations;
 
 // The fastest tier that this CPU runs and that tests have covered, or the one called `name`
-// ("generic", "avx2"); NULL where the CPU lacks it or this build has no such tier.
+// ("generic", "avx2", "avx512"); NULL where the CPU lacks it or this build has no such tier.
 const duet_operations *duet_select(const char *name);
 
 // The entries of a table for one weight type, which must be one that it has (not I32): Swift sees

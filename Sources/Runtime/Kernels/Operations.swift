@@ -213,7 +213,7 @@ public enum KernelError: Error, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .noSuchTier(let name, let features):
-      "no kernels called \(name) run here (the CPU has: \(features)); set DUET_CPU to generic or avx2, or unset it"
+      "no kernels called \(name) run here (the CPU has: \(features)); set DUET_CPU to generic, avx2 or avx512, or unset it"
     }
   }
 }
