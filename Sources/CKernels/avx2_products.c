@@ -45,15 +45,18 @@ INLINE void pack_group(format f, const void *weights, size_t row_bytes, size_t r
 #pragma clang loop unroll(full)
         for (size_t run = 0; run < f.runs; run++, panel += groups) {
             __m256i q[LANES];
+            __m128 weights[LANES];
             for (size_t r = 0; r < LANES; r++) {
                 // Rows past the end repeat the last: their results are never stored.
                 size_t row = r < rows ? r : rows - 1;
                 q[r] = f.quants(at + row * row_bytes, run);
-                __m128 w = f.runs > 1 ? _mm_loadu_ps(all[row][run]) : f.weight(at + row * row_bytes);
-                float four[4];
-                _mm_storeu_ps(four, w);
-                panel->scale[0][r] = four[0], panel->scale[1][r] = four[1];
-                panel->minimum[0][r] = four[2], panel->minimum[1][r] = four[3];
+                weights[r] = f.runs > 1 ? _mm_loadu_ps(all[row][run]) : f.weight(at + row * row_bytes);
+            }
+            __m256 of_lanes[4];
+            transpose_fours(weights, of_lanes);
+            for (int part = 0; part < 2; part++) {
+                _mm256_storeu_ps(panel->scale[part], of_lanes[part]);
+                _mm256_storeu_ps(panel->minimum[part], of_lanes[2 + part]);
             }
             transpose(q);
             for (int i = 0; i < 8; i++) _mm256_storeu_si256((__m256i *)panel->q[i], q[i]);
@@ -62,6 +65,7 @@ INLINE void pack_group(format f, const void *weights, size_t row_bytes, size_t r
 }
 
 INLINE void pack(format f, const void *weights, size_t row_bytes, size_t rows, size_t n, void *out) {
+    fetch_next((const uint8_t *)weights, rows * row_bytes);
     size_t groups = (rows + LANES - 1) / LANES;
     for (size_t g = 0; g < groups; g++) {
         size_t first = g * LANES, count = rows - first < LANES ? rows - first : LANES;

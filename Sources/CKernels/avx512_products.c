@@ -41,17 +41,19 @@ INLINE void pack_lanes(format f, const uint8_t *weights, size_t row_bytes, size_
 #pragma clang loop unroll(full)
         for (size_t run = 0; run < f.runs; run++, panel++) {
             __m256i q[8];
+            __m128 weights[8];
             for (size_t r = 0; r < 8; r++) {
                 size_t row = r < rows ? r : rows - 1;
                 q[r] = f.quants(at + row * row_bytes, run);
                 if (f.is_signed) q[r] = _mm256_xor_si256(q[r], _mm256_set1_epi8((char)128));
-                __m128 w = f.runs > 1 ? _mm_loadu_ps(all[row][run]) : f.weight(at + row * row_bytes);
-                float four[4];
-                _mm_storeu_ps(four, w);
-                for (int part = 0; part < 2; part++) {
-                    panel->scale[part][lane + r] = four[part];
-                    panel->minimum[part][lane + r] = f.is_signed ? -128 * four[part] : four[2 + part];
-                }
+                weights[r] = f.runs > 1 ? _mm_loadu_ps(all[row][run]) : f.weight(at + row * row_bytes);
+            }
+            __m256 of_lanes[4];
+            transpose_fours(weights, of_lanes);
+            for (int part = 0; part < 2; part++) {
+                __m256 minimum = f.is_signed ? _mm256_mul_ps(of_lanes[part], _mm256_set1_ps(-128)) : of_lanes[2 + part];
+                _mm256_storeu_ps(panel->scale[part] + lane, of_lanes[part]);
+                _mm256_storeu_ps(panel->minimum[part] + lane, minimum);
             }
             transpose(q);
             for (int i = 0; i < 8; i++) _mm256_storeu_si256((__m256i *)panel->q[i][lane], q[i]);
@@ -60,6 +62,7 @@ INLINE void pack_lanes(format f, const uint8_t *weights, size_t row_bytes, size_
 }
 
 INLINE void pack(format f, const void *weights, size_t row_bytes, size_t rows, size_t n, void *out) {
+    fetch_next((const uint8_t *)weights, rows * row_bytes);
     for (size_t lane = 0; lane < LANES; lane += 8) {
         size_t first = lane < rows ? lane : rows - 1, count = rows - first < 8 ? rows - first : 8;
         pack_lanes(f, (const uint8_t *)weights + first * row_bytes, row_bytes, count, n, out, lane);
@@ -126,6 +129,10 @@ INLINE void multiply(format f, const void *panel, size_t rows, size_t n, const d
         size_t first = runs * part / parts, last = runs * (part + 1) / parts, t = 0;
         for (; t + TOKENS <= tokens; t += TOKENS)
             multiply_tokens(f, panel, mask, first, last, a + t, TOKENS, out + t * out_stride, out_stride);
+        if (t + TOKENS / 2 <= tokens) {
+            multiply_tokens(f, panel, mask, first, last, a + t, TOKENS / 2, out + t * out_stride, out_stride);
+            t += TOKENS / 2;
+        }
         for (; t < tokens; t++)
             multiply_tokens(f, panel, mask, first, last, a + t, 1, out + t * out_stride, out_stride);
     }
