@@ -10,7 +10,7 @@
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 
-#include "avx2_transpose.h"
+#include "x86_panels.h"
 
 #define INLINE static inline __attribute__((always_inline))
 // Rows of a panel, as in avx2_products.c, and tokens that it is multiplied by at a time: twelve sums,

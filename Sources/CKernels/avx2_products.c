@@ -15,7 +15,7 @@
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 
 #include "avx2_formats.h"
-#include "avx2_transpose.h"
+#include "x86_panels.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -45,15 +45,15 @@ INLINE void pack_group(format f, const void *weights, size_t row_bytes, size_t r
 #pragma clang loop unroll(full)
         for (size_t run = 0; run < f.runs; run++, panel += groups) {
             __m256i q[LANES];
-            __m128 weights[LANES];
+            __m128 fours[LANES];
             for (size_t r = 0; r < LANES; r++) {
                 // Rows past the end repeat the last: their results are never stored.
                 size_t row = r < rows ? r : rows - 1;
                 q[r] = f.quants(at + row * row_bytes, run);
-                weights[r] = f.runs > 1 ? _mm_loadu_ps(all[row][run]) : f.weight(at + row * row_bytes);
+                fours[r] = f.runs > 1 ? _mm_loadu_ps(all[row][run]) : f.weight(at + row * row_bytes);
             }
             __m256 of_lanes[4];
-            transpose_fours(weights, of_lanes);
+            transpose_fours(fours, of_lanes);
             for (int part = 0; part < 2; part++) {
                 _mm256_storeu_ps(panel->scale[part], of_lanes[part]);
                 _mm256_storeu_ps(panel->minimum[part], of_lanes[2 + part]);
@@ -199,25 +199,11 @@ INLINE void multiply(format f, const void *panel, size_t rows, size_t n, const d
         multiply_groups(f, panel, 1, rows, n, a, tokens, out, out_stride);
 }
 
-#define PRODUCTS(TYPE, FORMAT)                                                                   \
-    static void pack_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n, void *out) { \
-        pack(FORMAT, w, row_bytes, rows, n, out);                                                \
-    }                                                                                            \
-    static void multiply_##TYPE(const void *panel, size_t rows, size_t n,                        \
-                                const duet_activations *a, size_t tokens, float *out,            \
-                                size_t out_stride) {                                             \
-        multiply(FORMAT, panel, rows, n, a, tokens, out, out_stride);                            \
-    }
-#define QUANTIZED(TYPE) PRODUCTS(TYPE, format_##TYPE)
-DUET_FOR_QUANTIZED_TYPES(QUANTIZED)
+DUET_FOR_QUANTIZED_TYPES(PANELS)
 
 #pragma clang attribute pop
 
-#define ENTRY(TYPE)                             \
-    table->pack[DUET_##TYPE] = pack_##TYPE;     \
-    table->multiply[DUET_##TYPE] = multiply_##TYPE;
-
-static void fill_products(duet_operations *table) { DUET_FOR_QUANTIZED_TYPES(ENTRY) }
+static void fill_products(duet_operations *table) { DUET_FOR_QUANTIZED_TYPES(PANELS_ENTRY) }
 
 void duet_avx2_fill(duet_operations *table) {
     table->name = "avx2";

@@ -13,7 +13,7 @@
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"))), apply_to = function)
 
 #include "avx2_formats.h"
-#include "avx2_transpose.h"
+#include "x86_panels.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -41,15 +41,15 @@ INLINE void pack_lanes(format f, const uint8_t *weights, size_t row_bytes, size_
 #pragma clang loop unroll(full)
         for (size_t run = 0; run < f.runs; run++, panel++) {
             __m256i q[8];
-            __m128 weights[8];
+            __m128 fours[8];
             for (size_t r = 0; r < 8; r++) {
                 size_t row = r < rows ? r : rows - 1;
                 q[r] = f.quants(at + row * row_bytes, run);
                 if (f.is_signed) q[r] = _mm256_xor_si256(q[r], _mm256_set1_epi8((char)128));
-                weights[r] = f.runs > 1 ? _mm_loadu_ps(all[row][run]) : f.weight(at + row * row_bytes);
+                fours[r] = f.runs > 1 ? _mm_loadu_ps(all[row][run]) : f.weight(at + row * row_bytes);
             }
             __m256 of_lanes[4];
-            transpose_fours(weights, of_lanes);
+            transpose_fours(fours, of_lanes);
             for (int part = 0; part < 2; part++) {
                 __m256 minimum = f.is_signed ? _mm256_mul_ps(of_lanes[part], _mm256_set1_ps(-128)) : of_lanes[2 + part];
                 _mm256_storeu_ps(panel->scale[part] + lane, of_lanes[part]);
@@ -138,28 +138,14 @@ INLINE void multiply(format f, const void *panel, size_t rows, size_t n, const d
     }
 }
 
-#define PRODUCTS(TYPE, FORMAT)                                                                   \
-    static void pack_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n, void *out) { \
-        pack(FORMAT, w, row_bytes, rows, n, out);                                                \
-    }                                                                                            \
-    static void multiply_##TYPE(const void *panel, size_t rows, size_t n,                        \
-                                const duet_activations *a, size_t tokens, float *out,            \
-                                size_t out_stride) {                                             \
-        multiply(FORMAT, panel, rows, n, a, tokens, out, out_stride);                            \
-    }
-#define QUANTIZED(TYPE) PRODUCTS(TYPE, format_##TYPE)
-DUET_FOR_QUANTIZED_TYPES(QUANTIZED)
+DUET_FOR_QUANTIZED_TYPES(PANELS)
 
 #pragma clang attribute pop
-
-#define ENTRY(TYPE)                             \
-    table->pack[DUET_##TYPE] = pack_##TYPE;     \
-    table->multiply[DUET_##TYPE] = multiply_##TYPE;
 
 void duet_avx512_fill(duet_operations *table) {
     table->name = "avx512";
     table->panel_rows = LANES;
-    DUET_FOR_QUANTIZED_TYPES(ENTRY)
+    DUET_FOR_QUANTIZED_TYPES(PANELS_ENTRY)
     duet_avx512_fill_rows(table);
 }
 #else

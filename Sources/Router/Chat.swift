@@ -236,7 +236,8 @@ public final class Chat: Sendable {
     }
   }
 
-  /// Passages that attention is told apart by; with more, to note it would take longer than to answer.
+  /// Numbers of passages that attention is told apart by: one needs no telling, and many are long. Of 250
+  /// tokens in all it costs a fifteenth of decoding (docs/pairs.md).
   private static let watchable = 2...8
 
   /// The passages that an answer may rest on, as the prompt shows them.

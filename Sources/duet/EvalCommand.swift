@@ -71,7 +71,7 @@ struct EvalCommand: AsyncParsableCommand {
     let pair = try PairFiles(manifest).open(engine.options, seesPictures: false, encoder: try encoder.open())
     let folder = Folders.expanded(out)
     try Folders.makePrivate(folder)
-    let log = AnswerLog(path: folder + "/answers-\(half.rawValue).jsonl")
+    let log = RecordLog(path: folder + "/answers-\(half.rawValue).jsonl")
     var evaluation = Evaluation(
       set.questions, arms: try allArms(pair), router: pair.router, known: try log.read())
     let bar = Progress("asking", unit: "questions")
@@ -117,7 +117,7 @@ struct EvalCommand: AsyncParsableCommand {
 extension EvaluationSet.Half: ExpressibleByArgument {}
 
 /// Records in a file, one JSON object a line; one whose line was cut off is asked for again.
-private struct AnswerLog {
+private struct RecordLog {
   let path: String
 
   func read() throws -> [Evaluation.Record] {

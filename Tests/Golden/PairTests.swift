@@ -61,15 +61,17 @@ struct PairTests {
     print("routing takes \(ratio) of the time of reading \(reply.usage.promptTokens) tokens")
   }
 
+  /// Twelve short questions of each kind.
+  private static func questions() throws -> EvaluationSet {
+    let fixtures = try #require(Bundle.module.path(forResource: "Fixtures", ofType: nil))
+    return try EvaluationSet(folder: fixtures + "/pair", half: .choosing, count: 12)
+  }
+
   /// The means of twelve short questions of each kind, as they were when the pair was made. Kernels of other
   /// machines round otherwise, which changes an answer here and there: one of twelve is 8 points.
   @Test("reproduces a small part of the table")
   func table() async throws {
-    guard let fixtures = Bundle.module.path(forResource: "Fixtures", ofType: nil) else {
-      Issue.record("the fixtures are absent")
-      return
-    }
-    let set = try EvaluationSet(folder: fixtures + "/pair", half: .choosing, count: 12)
+    let set = try Self.questions()
     let pair = try pair()
     let base = Pair.Voice(engine: pair.free.engine, tuning: nil)
     let arms = [("base", base), ("free", pair.free), ("grounded", pair.grounded)].map { name, voice in
@@ -92,11 +94,7 @@ struct PairTests {
   /// Four passages: by chance the right one would be named three times of twelve.
   @Test("attends to the passage that holds the answer")
   func attention() async throws {
-    guard let fixtures = Bundle.module.path(forResource: "Fixtures", ofType: nil) else {
-      Issue.record("the fixtures are absent")
-      return
-    }
-    let set = try EvaluationSet(folder: fixtures + "/pair", half: .choosing, count: 12)
+    let set = try Self.questions()
     let voice = try pair().grounded
     var right = 0, count = 0
     for question in set.questions where question.column == .hardGrounding {
@@ -118,11 +116,7 @@ struct PairTests {
 
   @Test("keeps nothing of an evaluation that was cancelled but what was answered")
   func cancelled() async throws {
-    guard let fixtures = Bundle.module.path(forResource: "Fixtures", ofType: nil) else {
-      Issue.record("the fixtures are absent")
-      return
-    }
-    let set = try EvaluationSet(folder: fixtures + "/pair", half: .choosing, count: 12)
+    let set = try Self.questions()
     let arms = [Evaluation.Arm(name: "free", voice: try pair().free)]
     let kept = Mutex<[Evaluation.Record]>([]), (records, first) = AsyncStream.makeStream(of: Void.self)
     let task = Task {

@@ -36,11 +36,8 @@ extension Session {
     let prompt = try PreparedPrompt(self, question)
     let tokens = engine.model.tokenizer.encode(answer)
     try prompt.check(answers: [tokens], engine)
-    let text = PromptText(prompt.tokens, engine.model.tokenizer)
-    let watched = WatchedPositions(
-      texts.map { text.tokens(of: $0) }, layers: 0..<engine.model.config.layerCount)
-    return await engine.readings(
-      of: [tokens], after: prompt, watching: texts.isEmpty ? nil : watched, tuning)[0]
+    let watched = texts.isEmpty ? nil : prompt.positions(of: texts, engine.model)
+    return await engine.readings(of: [tokens], after: prompt, watching: watched, tuning)[0]
   }
 
   /// How likely each of some answers is to a question, beside the others: they add up to 1. The conversation
@@ -80,6 +77,12 @@ private struct PreparedPrompt {
     conversation.turns = session.turns + [ChatMessage(role: .user, content: question, picture: picture)]
     tokens = try conversation.prompt(model)
     pictures = conversation.turns.compactMap(\.picture)
+  }
+
+  /// Where texts stand, for every layer. O(prompt · texts).
+  func positions(of texts: [String], _ model: Model) -> WatchedPositions {
+    let text = PromptText(tokens, model.tokenizer)
+    return WatchedPositions(texts.map { text.tokens(of: $0) }, layers: 0..<model.config.layerCount)
   }
 
   func check(answers: [[Int32]], _ engine: Engine) throws(SessionError) {
