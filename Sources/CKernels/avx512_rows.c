@@ -1,4 +1,11 @@
-// Products of rows with AVX-512: vectors of 32 bytes, but twice as many registers, and products of four with VNNI.
+// Products of rows, straight from the blocks of the file, with one or a few vectors of activations: AVX-512 with VNNI,
+// VBMI and GFNI.
+//
+// A row is read in groups of eight runs of 32 values, two runs to a vector. The scales of a group are unpacked together
+// and multiplied by those of the activations as one vector; then each pair takes a product of bytes, a conversion, and
+// a multiplication by its scales, which a permutation spreads over the vector: through memory, as the AVX2 kernels
+// do it, loads would be the limit. Columns share all that concerns the weights, and each is computed as if it were
+// alone: the results are the same bit for bit.
 
 #include "tiers.h"
 
@@ -8,14 +15,176 @@
 
 #include "formats.h"
 
-#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi,gfni"))), apply_to = function)
 
-#define DUET_VNNI 1
-#include "x86_rows.h"
+#include "avx512_groups.h"
+
+#define INLINE static inline __attribute__((always_inline))
+
+// Bytes of the file that are fetched ahead of use.
+#define AHEAD 4096
+// Columns that share one unpacking of the weights: as many as there are registers for; half as many where scales
+// differ within a run.
+#define SHARING 8
+// Runs of a row that are multiplied at a time. Longer rows are added up piece by piece.
+#define PIECE 256
+
+// A piece of a vector: its values, scales and sums in the order of a group's. Zero beyond its end, for the last runs
+// are read as if they were eight. Not a whole number of pages, or all columns would share the same lines of the cache.
+typedef struct {
+    _Alignas(64) int8_t q[DUET_RUN * PIECE];
+    _Alignas(64) float scale[2 * PIECE];
+    _Alignas(64) float low[2 * PIECE];
+    char apart[704];
+} column;
+
+// The place of a run among those that share a group's vectors, four to a vector.
+INLINE size_t place_of(size_t run, bool by_twos) {
+    size_t i = run % GROUP;
+    return run - i + (by_twos ? i % 2 * QUAD + i / 2 : i);
+}
+
+static void lay_out(group_format f, const duet_activations *a, size_t first, size_t runs, column *out) {
+    for (size_t i = 0; i < (runs + GROUP - 1) / GROUP * GROUP; i++) {
+        duet_run_scale s = {{0, 0}, {0, 0}};
+        __m256i q = _mm256_setzero_si256();
+        if (i < runs) {
+            s = a->scales[first + i];
+            q = _mm256_loadu_si256((const __m256i *)(a->q + DUET_RUN * (first + i)));
+        }
+        size_t place = place_of(i, f.by_twos);
+        int8_t *to = out->q + place / QUAD * QUAD * DUET_RUN + place % QUAD * 16;
+        _mm_storeu_si128((__m128i *)to, _mm256_castsi256_si128(q));
+        _mm_storeu_si128((__m128i *)(to + 64), _mm256_extracti128_si256(q, 1));
+        if (f.halves) {
+            out->scale[2 * i] = out->scale[2 * i + 1] = s.scale[0];
+            out->low[2 * i] = f.low * s.half[0];
+            out->low[2 * i + 1] = f.low * s.half[1];
+        } else {
+            size_t at = i / GROUP * 2 * GROUP + i % GROUP;
+            out->scale[at] = s.scale[0];
+            out->scale[at + GROUP] = f.low * (s.half[0] + s.half[1]);
+        }
+    }
+}
+
+// Every `step`th scale from `first` on, over the four sums of each of four runs.
+INLINE __m512 spread(__m512 scales, size_t first, size_t step) {
+    const __m512i run = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+    __m512i which = step == 2 ? _mm512_add_epi32(run, run) : run;
+    return _mm512_permutexvar_ps(_mm512_add_epi32(which, _mm512_set1_epi32((int)first)), scales);
+}
+
+// Adds the products of `runs` runs from `index` on to the totals. Each column has two where a run makes two sums, so
+// that they need not wait for each other.
+INLINE void add_group(group_format f, const uint8_t *at, size_t runs, const column *a, size_t columns,
+                      size_t index, __m512 total[SHARING][2]) {
+    group g = f.read(at, runs);
+    __m512 scales[SHARING];
+#pragma clang loop unroll(full)
+    for (size_t c = 0; c < columns; c++) {
+        scales[c] = _mm512_mul_ps(g.scale, _mm512_load_ps(a[c].scale + 2 * index));
+        if (f.halves) total[c][1] = _mm512_fmadd_ps(g.minimum, _mm512_load_ps(a[c].low + 2 * index), total[c][1]);
+        else total[c][0] = _mm512_add_ps(total[c][0], _mm512_maskz_mov_ps(0xff00, scales[c]));
+    }
+#pragma clang loop unroll(full)
+    for (size_t quad = 0; quad < 2; quad++) {
+        if (QUAD * quad >= runs) break;
+#pragma clang loop unroll(full)
+        for (size_t c = 0; c < columns; c++) {
+            const int8_t *q = a[c].q + DUET_RUN * (index + QUAD * quad);
+            __m512i first = _mm512_dpbusd_epi32(_mm512_setzero_si512(), g.q[2 * quad], _mm512_load_si512(q));
+            if (f.halves) {
+                __m512i last = _mm512_dpbusd_epi32(_mm512_setzero_si512(), g.q[2 * quad + 1], _mm512_load_si512(q + 64));
+                total[c][0] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(first), spread(scales[c], 8 * quad, 2), total[c][0]);
+                total[c][1] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(last), spread(scales[c], 8 * quad + 1, 2), total[c][1]);
+            } else {
+                __m512i both = _mm512_dpbusd_epi32(first, g.q[2 * quad + 1], _mm512_load_si512(q + 64));
+                __m512 scale = f.by_twos ? spread(scales[c], quad, 2) : spread(scales[c], QUAD * quad, 1);
+                total[c][0] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(both), scale, total[c][0]);
+            }
+        }
+    }
+}
+
+// A piece of one row times `columns` columns: out[column * out_stride].
+INLINE void multiply_row(group_format f, const uint8_t *row, size_t runs, const column *a, size_t columns,
+                         bool first, float *out, size_t out_stride) {
+    __m512 total[SHARING][2];
+    for (size_t c = 0; c < columns; c++) total[c][0] = total[c][1] = _mm512_setzero_ps();
+    size_t index = 0;
+    for (; index + GROUP <= runs; index += GROUP) {
+        const uint8_t *at = row + index / f.runs * f.bytes;
+        for (size_t line = 0; line < GROUP / f.runs * f.bytes; line += 64) _mm_prefetch(at + AHEAD + line, _MM_HINT_T0);
+        add_group(f, at, GROUP, a, columns, index, total);
+    }
+    if (index < runs) {
+        // Rows of 576 values end with two runs.
+        if (runs - index == 2) add_group(f, row + index * f.bytes, 2, a, columns, index, total);
+        else add_group(f, row + index * f.bytes, runs - index, a, columns, index, total);
+    }
+    for (size_t c = 0; c < columns; c++) {
+        __m512 all = f.halves ? _mm512_add_ps(total[c][0], total[c][1]) : total[c][0];
+        float sum = _mm512_reduce_add_ps(all);
+        out[c * out_stride] = first ? sum : out[c * out_stride] + sum;
+    }
+}
+
+INLINE void multiply_rows(group_format f, const uint8_t *weights, size_t row_bytes, size_t rows, size_t runs,
+                          const column *a, size_t columns, bool first, float *out, size_t out_stride) {
+    for (size_t r = 0; r < rows; r++)
+        multiply_row(f, weights + r * row_bytes, runs, a, columns, first, out + r, out_stride);
+}
+
+// Rows that lie in the nearest cache while all columns are multiplied by them.
+#define NEAR_BYTES 12288
+
+INLINE void dot_columns(group_format f, const void *weights, size_t row_bytes, size_t rows, size_t n,
+                        const duet_activations *a, size_t columns, float *out, size_t out_stride) {
+    column laid[SHARING];
+    const size_t most = f.halves ? SHARING / 2 : SHARING;
+    size_t all = n / DUET_RUN, block = columns <= most ? rows : NEAR_BYTES / row_bytes + 1;
+    for (size_t start = 0; start < all; start += PIECE) {
+        size_t runs = all - start < PIECE ? all - start : PIECE;
+        const uint8_t *piece = (const uint8_t *)weights + start / f.runs * f.bytes;
+        for (size_t r = 0; r < rows; r += block) {
+            size_t count = rows - r < block ? rows - r : block, c = 0, some = most;
+            const uint8_t *at = piece + r * row_bytes;
+            while (c < columns) {
+                while (some > columns - c) some /= 2;
+                float *to = out + c * out_stride + r;
+                for (size_t i = 0; i < some; i++) lay_out(f, &a[c + i], start, runs, &laid[i]);
+                switch (some) {
+                case 1: multiply_rows(f, at, row_bytes, count, runs, laid, 1, start == 0, to, out_stride); break;
+                case 2: multiply_rows(f, at, row_bytes, count, runs, laid, 2, start == 0, to, out_stride); break;
+                case 4: multiply_rows(f, at, row_bytes, count, runs, laid, 4, start == 0, to, out_stride); break;
+                default: multiply_rows(f, at, row_bytes, count, runs, laid, most, start == 0, to, out_stride); break;
+                }
+                c += some;
+            }
+        }
+    }
+}
+
+#define ROWS(TYPE)                                                                                  \
+    static void columns_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n,              \
+                               const duet_activations *a, size_t columns, float *out,               \
+                               size_t out_stride) {                                                 \
+        dot_columns(group_##TYPE, w, row_bytes, rows, n, a, columns, out, out_stride);              \
+    }                                                                                               \
+    static void dot_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n,                  \
+                           const duet_activations *a, float *out) {                                 \
+        columns_##TYPE(w, row_bytes, rows, n, a, 1, out, 0);                                        \
+    }
+DUET_FOR_QUANTIZED_TYPES(ROWS)
 
 #pragma clang attribute pop
 
-void duet_avx512_fill_rows(duet_operations *table) { DUET_FOR_QUANTIZED_TYPES(ROWS_ENTRY) }
+#define ENTRY(TYPE)                       \
+    table->dot[DUET_##TYPE] = dot_##TYPE; \
+    table->dot_columns[DUET_##TYPE] = columns_##TYPE;
+
+void duet_avx512_fill_rows(duet_operations *table) { DUET_FOR_QUANTIZED_TYPES(ENTRY) }
 #else
 void duet_avx512_fill_rows(duet_operations *table) { (void)table; }
 #endif

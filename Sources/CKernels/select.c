@@ -26,6 +26,8 @@ static void name_features(void) {
     NAME_FEATURE("avx512dq")
     NAME_FEATURE("avx512vl")
     NAME_FEATURE("avx512vnni")
+    NAME_FEATURE("avx512vbmi")
+    NAME_FEATURE("gfni")
 #endif
 }
 
@@ -50,7 +52,8 @@ static bool has_avx512(void) {
 #if defined(__x86_64__)
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
         && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
-        && __builtin_cpu_supports("avx512vnni");
+        && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi")
+        && __builtin_cpu_supports("gfni");
 #else
     return false;
 #endif

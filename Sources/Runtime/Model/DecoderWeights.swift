@@ -1,8 +1,8 @@
 /// The weights of a decoder as views into the mapped file. Norms, a few kilobytes, are copied as
 /// floats.
 package struct DecoderWeights: Sendable {
-  /// One layer. The names in the file are `blk.N.` and those in parentheses.
-  package struct Layer: Sendable {
+  /// One layer, which every step passes on as one reference. The names in the file are `blk.N.` and those in parentheses.
+  package final class Layer: Sendable {
     let attentionNorm: FloatBuffer  // (attn_norm) [embedding]
     let query: Matrix  // (attn_q) [heads * head size, embedding]
     let key: Matrix  // (attn_k) [key-value heads * head size, embedding]
@@ -17,6 +17,60 @@ package struct DecoderWeights: Sendable {
     let down: Matrix  // (ffn_down) [embedding, feed forward]
     let feedForwardResultNorm: FloatBuffer?  // (post_ffw_norm) [embedding]
     let biases: Biases
+
+    init(_ index: Int, _ find: Finder, _ config: DecoderConfig) throws(GGUFError) {
+      let width = config.embeddingLength, hidden = config.feedForwardLength
+      let queries = config.headCount * config.headSize, keys = config.keyValueHeadCount * config.headSize
+      func name(_ part: String) -> String { "blk.\(index).\(part)" }
+      func result(_ part: String) throws(GGUFError) -> FloatBuffer? {
+        config.normalizesResults ? try find.vector(name(part), width) : nil
+      }
+      func head(_ part: String) throws(GGUFError) -> FloatBuffer? {
+        config.normalizesHeads ? try find.vector(name(part), config.headSize) : nil
+      }
+      attentionNorm = try find.vector(name("attn_norm"), width)
+      if config.isFused {
+        let fused = try find.matrix(name("attn_qkv"), rows: queries + 2 * keys, columns: width)
+        query = fused.rows(0..<queries)
+        key = fused.rows(queries..<queries + keys)
+        value = fused.rows(queries + keys..<queries + 2 * keys)
+      } else {
+        query = try find.matrix(name("attn_q"), rows: queries, columns: width)
+        key = try find.matrix(name("attn_k"), rows: keys, columns: width)
+        value = try find.matrix(name("attn_v"), rows: keys, columns: width)
+      }
+      output = try find.matrix(name("attn_output"), rows: width, columns: queries)
+      queryNorm = try head("attn_q_norm")
+      keyNorm = try head("attn_k_norm")
+      attentionResultNorm = try result("post_attention_norm")
+      feedForwardNorm = try find.vector(name("ffn_norm"), width)
+      if config.isFused {
+        let fused = try find.matrix(name("ffn_up"), rows: 2 * hidden, columns: width)
+        gate = fused.rows(0..<hidden)
+        up = fused.rows(hidden..<2 * hidden)
+      } else {
+        gate = try find.matrix(name("ffn_gate"), rows: hidden, columns: width)
+        up = try find.matrix(name("ffn_up"), rows: hidden, columns: width)
+      }
+      down = try find.matrix(name("ffn_down"), rows: width, columns: hidden)
+      feedForwardResultNorm = try result("post_ffw_norm")
+      biases = try Self.biases(index, find, config)
+    }
+
+    private static func biases(
+      _ index: Int, _ find: Finder, _ config: DecoderConfig
+    ) throws(GGUFError) -> Biases {
+      let width = config.embeddingLength, hidden = config.feedForwardLength
+      let queries = config.headCount * config.headSize, keys = config.keyValueHeadCount * config.headSize
+      func bias(_ part: String, _ count: Int) throws(GGUFError) -> FloatBuffer? {
+        try find.bias("blk.\(index).\(part)", count)
+      }
+      return Biases(
+        query: try bias("attn_q", queries), key: try bias("attn_k", keys), value: try bias("attn_v", keys),
+        output: try bias("attn_output", width), gate: try bias("ffn_gate", hidden),
+        up: try bias("ffn_up", hidden),
+        down: try bias("ffn_down", width))
+    }
   }
 
   /// What is added to the products of a layer's matrices; nil where the file has none.
@@ -79,61 +133,5 @@ package struct DecoderWeights: Sendable {
         }
       }
     }
-  }
-}
-
-extension DecoderWeights.Layer {
-  init(_ index: Int, _ find: DecoderWeights.Finder, _ config: DecoderConfig) throws(GGUFError) {
-    let width = config.embeddingLength, hidden = config.feedForwardLength
-    let queries = config.headCount * config.headSize, keys = config.keyValueHeadCount * config.headSize
-    func name(_ part: String) -> String { "blk.\(index).\(part)" }
-    func result(_ part: String) throws(GGUFError) -> FloatBuffer? {
-      config.normalizesResults ? try find.vector(name(part), width) : nil
-    }
-    func head(_ part: String) throws(GGUFError) -> FloatBuffer? {
-      config.normalizesHeads ? try find.vector(name(part), config.headSize) : nil
-    }
-    attentionNorm = try find.vector(name("attn_norm"), width)
-    if config.isFused {
-      let fused = try find.matrix(name("attn_qkv"), rows: queries + 2 * keys, columns: width)
-      query = fused.rows(0..<queries)
-      key = fused.rows(queries..<queries + keys)
-      value = fused.rows(queries + keys..<queries + 2 * keys)
-    } else {
-      query = try find.matrix(name("attn_q"), rows: queries, columns: width)
-      key = try find.matrix(name("attn_k"), rows: keys, columns: width)
-      value = try find.matrix(name("attn_v"), rows: keys, columns: width)
-    }
-    output = try find.matrix(name("attn_output"), rows: width, columns: queries)
-    queryNorm = try head("attn_q_norm")
-    keyNorm = try head("attn_k_norm")
-    attentionResultNorm = try result("post_attention_norm")
-    feedForwardNorm = try find.vector(name("ffn_norm"), width)
-    if config.isFused {
-      let fused = try find.matrix(name("ffn_up"), rows: 2 * hidden, columns: width)
-      gate = fused.rows(0..<hidden)
-      up = fused.rows(hidden..<2 * hidden)
-    } else {
-      gate = try find.matrix(name("ffn_gate"), rows: hidden, columns: width)
-      up = try find.matrix(name("ffn_up"), rows: hidden, columns: width)
-    }
-    down = try find.matrix(name("ffn_down"), rows: width, columns: hidden)
-    feedForwardResultNorm = try result("post_ffw_norm")
-    biases = try Self.biases(index, find, config)
-  }
-
-  private static func biases(
-    _ index: Int, _ find: DecoderWeights.Finder, _ config: DecoderConfig
-  ) throws(GGUFError) -> DecoderWeights.Biases {
-    let width = config.embeddingLength, hidden = config.feedForwardLength
-    let queries = config.headCount * config.headSize, keys = config.keyValueHeadCount * config.headSize
-    func bias(_ part: String, _ count: Int) throws(GGUFError) -> FloatBuffer? {
-      try find.bias("blk.\(index).\(part)", count)
-    }
-    return DecoderWeights.Biases(
-      query: try bias("attn_q", queries), key: try bias("attn_k", keys), value: try bias("attn_v", keys),
-      output: try bias("attn_output", width), gate: try bias("ffn_gate", hidden),
-      up: try bias("ffn_up", hidden),
-      down: try bias("ffn_down", width))
   }
 }
