@@ -1,5 +1,6 @@
-/// A weight matrix where it lies in the mapped file: `rows` rows of `columns` values.
-@safe package struct Matrix: Sendable {
+/// A weight matrix where it lies in the mapped file: `rows` rows of `columns` values. One reference, for every step passes
+/// matrices on.
+@safe package final class Matrix: Sendable {
   package let name: String
   package let type: TensorType
   package let rows: Int
