@@ -127,6 +127,16 @@ struct QuantizedVector {
   func dotColumns(
     _ type: TensorType, _ weights: [UInt8], rows: Int, _ tokens: [QuantizedVector], stride: Int
   ) -> [Float] {
+    unsafe weights.withUnsafeBytes { bytes in
+      guard let start = bytes.baseAddress else { return [] }
+      return unsafe dotColumns(type, at: start, rows: rows, tokens, stride: stride)
+    }
+  }
+
+  /// The same of weights where they lie.
+  func dotColumns(
+    _ type: TensorType, at weights: UnsafeRawPointer, rows: Int, _ tokens: [QuantizedVector], stride: Int
+  ) -> [Float] {
     guard let n = tokens.first?.x.count else { return [] }
     return unsafe withViews(tokens, stride) { views, out in
       unsafe duet_run_dot_columns(
