@@ -1,8 +1,4 @@
-// Attention over pages of the cache for x86-64 with AVX2, FMA and F16C.
-//
-// A row is the query of one head of one token. Scores of neighbouring tokens are computed side by side (keys
-// are stored transposed), then the weighted sum of values runs along the head. Rows that read the same pages
-// go together, up to six, so that each key and value is loaded and widened once for all of them.
+// Attention over pages of the cache for x86-64 with AVX2, FMA and F16C: x86_attention.h in vectors of 32 bytes.
 
 #include "tiers.h"
 
@@ -18,260 +14,53 @@
 #include "avx2_math.h"
 
 #define INLINE static inline __attribute__((always_inline))
-#define PAGE DUET_PAGE_TOKENS
-#define ROWS 6
-#define SEGMENT (DUET_SEGMENT_PAGES * PAGE)
 
-// Eight neighbouring values of a plane of the page. `scale` is that plane's vector of scales
-// (Q8_0 only).
-INLINE __m256 load8(int type, const void *base, size_t at) {
+typedef __m256 vector;
+#define LANES 8
+// Of sixteen registers twelve hold sums.
+#define SCORE_VECTORS(ROWS) ((ROWS) <= 3 ? 4 : 2)
+#define VALUE_VECTORS(ROWS) ((ROWS) <= 3 ? 4 : 2)
+
+INLINE vector zero(void) { return _mm256_setzero_ps(); }
+INLINE vector spread(float x) { return _mm256_set1_ps(x); }
+INLINE vector spread_half(uint16_t x) { return _mm256_cvtph_ps(_mm_set1_epi16((short)x)); }
+INLINE vector load_floats(const float *x) { return _mm256_loadu_ps(x); }
+INLINE void store_floats(float *out, vector x) { _mm256_storeu_ps(out, x); }
+INLINE vector add_up(vector a, vector b) { return _mm256_add_ps(a, b); }
+INLINE vector multiply(vector a, vector b) { return _mm256_mul_ps(a, b); }
+INLINE vector multiply_add(vector a, vector b, vector c) { return _mm256_fmadd_ps(a, b, c); }
+INLINE vector divide(vector a, vector b) { return _mm256_div_ps(a, b); }
+INLINE vector largest_of(vector a, vector b) { return _mm256_max_ps(a, b); }
+INLINE vector tanh_of(vector x) { return duet_tanh8(x); }
+INLINE float total_of(vector x) { return duet_sum8(x); }
+INLINE float maximum_of(vector x) { return duet_max8(x); }
+
+INLINE vector load_values_of(int type, const void *base, size_t at) {
     if (type == DUET_F32) return _mm256_loadu_ps((const float *)base + at);
     if (type == DUET_F16) return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)((const uint16_t *)base + at)));
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)((const int8_t *)base + at))));
 }
 
-INLINE const uint16_t *scales_of(const void *base, size_t head_size) {
-    return (const uint16_t *)((const int8_t *)base + PAGE * head_size);
-}
-
-// MARK: Scores
-
-// Fetches `bytes` bytes that are needed soon: pages lie far apart, so the hardware cannot foresee
-// the next one.
-INLINE void fetch(const void *at, size_t offset, size_t bytes) {
-    for (size_t line = 0; line < bytes; line += 64) _mm_prefetch((const char *)at + offset + line, _MM_HINT_T0);
-}
-
-INLINE size_t bytes_of(int type) { return type == DUET_F32 ? 4 : type == DUET_F16 ? 2 : 1; }
-
-// Rows of one call, and what they attend to in the pages: all of it lies within span.
-typedef struct {
-    const float *query[ROWS];
-    float *state[ROWS];
-    duet_span spans[ROWS], span;
-} row_group;
-
-INLINE uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
-INLINE uint32_t most(uint32_t a, uint32_t b) { return a > b ? a : b; }
-
-// The positions of a span within a page, counted from its first token.
-INLINE duet_span within(duet_span span, size_t page) {
-    uint32_t start = (uint32_t)page * PAGE;
-    return (duet_span){most(span.first, start) - start, most(least(span.last, start + PAGE), start) - start};
-}
-
-// q . k for the tokens of `vectors` vectors from `first` on: out[row][token].
-INLINE void score_tokens(int type, size_t rows, size_t vectors, const row_group *group, size_t head_size,
-                         const void *keys, size_t first, const void *next, float *out) {
-    __m256 total[ROWS][4];
-    for (size_t r = 0; r < rows; r++)
-        for (size_t v = 0; v < vectors; v++) total[r][v] = _mm256_setzero_ps();
-    const size_t part = bytes_of(type) * 32;
-    for (size_t i = 0; i < head_size; i++) {
-        if (next) fetch(next, (first / 32 * head_size + i) * part, part);
-        __m256 key[4];
-        for (size_t v = 0; v < vectors; v++) key[v] = load8(type, keys, i * PAGE + first + 8 * v);
-        if (type == DUET_Q8_0) {
-            const uint16_t *scales = scales_of(keys, head_size) + i / DUET_RUN * PAGE + first;
-            for (size_t v = 0; v < vectors; v++) key[v] = _mm256_mul_ps(key[v], load8(DUET_F16, scales, 8 * v));
-        }
-#pragma clang loop unroll(full)
-        for (size_t r = 0; r < rows; r++) {
-            __m256 q = _mm256_broadcast_ss(group->query[r] + i);
-            for (size_t v = 0; v < vectors; v++) total[r][v] = _mm256_fmadd_ps(q, key[v], total[r][v]);
-        }
-    }
-    for (size_t r = 0; r < rows; r++)
-        for (size_t v = 0; v < vectors; v++) _mm256_storeu_ps(out + r * SEGMENT + 8 * v, total[r][v]);
-}
-
-// Scales, caps and masks the scores of a page; tokens outside of the span weigh nothing.
-INLINE void finish_scores(const duet_query *query, duet_span span, float *scores) {
+INLINE vector hide(vector s, uint32_t first, duet_span span) {
     const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    bool is_whole = span.first == 0 && span.last == PAGE;
-    for (uint32_t i = 0; i < PAGE; i += 8) {
-        __m256 s = _mm256_mul_ps(_mm256_loadu_ps(scores + i), _mm256_set1_ps(query->scale));
-        if (query->softcap > 0) {
-            __m256 cap = _mm256_set1_ps(query->softcap);
-            s = _mm256_mul_ps(cap, duet_tanh8(_mm256_div_ps(s, cap)));
-        }
-        if (!is_whole) {
-            __m256i token = _mm256_add_epi32(_mm256_set1_epi32((int)i), lanes);
-            __m256i outside = _mm256_or_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32((int)span.first), token),
-                                              _mm256_cmpgt_epi32(token, _mm256_set1_epi32((int)span.last - 1)));
-            s = _mm256_blendv_ps(s, _mm256_set1_ps(-INFINITY), _mm256_castsi256_ps(outside));
-        }
-        _mm256_storeu_ps(scores + i, s);
-    }
+    __m256i token = _mm256_add_epi32(_mm256_set1_epi32((int)first), lanes);
+    __m256i outside = _mm256_or_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32((int)span.first), token),
+                                      _mm256_cmpgt_epi32(token, _mm256_set1_epi32((int)span.last - 1)));
+    return _mm256_blendv_ps(s, _mm256_set1_ps(-INFINITY), _mm256_castsi256_ps(outside));
 }
 
-// Turns scores into exponentials; returns their sum, and the largest score through `largest`.
-INLINE float exponentials(float *scores, size_t count, float *largest) {
-    __m256 maximum = _mm256_set1_ps(-INFINITY);
-    for (size_t i = 0; i < count; i += 8) maximum = _mm256_max_ps(_mm256_loadu_ps(scores + i), maximum);
-    *largest = duet_max8(maximum);
-    __m256 total = _mm256_setzero_ps(), shift = _mm256_set1_ps(*largest);
-    const __m256 nothing = _mm256_set1_ps(-INFINITY);
-    for (size_t i = 0; i < count; i += 8) {
-        __m256 s = _mm256_loadu_ps(scores + i);
-        // -inf - -inf is NaN: what is masked is 0 whatever the largest score.
-        __m256 masked = _mm256_cmp_ps(s, nothing, _CMP_EQ_OQ);
-        __m256 e = _mm256_andnot_ps(masked, duet_exp8(_mm256_sub_ps(s, shift)));
-        _mm256_storeu_ps(scores + i, e);
-        total = _mm256_add_ps(total, e);
-    }
-    return duet_sum8(total);
+INLINE vector exponential(vector s, vector shift) {
+    // -inf - -inf is NaN: what is masked is 0 whatever the largest score.
+    __m256 masked = _mm256_cmp_ps(s, _mm256_set1_ps(-INFINITY), _CMP_EQ_OQ);
+    return _mm256_andnot_ps(masked, duet_exp8(_mm256_sub_ps(s, shift)));
 }
 
-// MARK: Values
-
-// `vectors` vectors of one token's values, from element `at` of the head on.
-INLINE void load_values(int type, size_t vectors, const void *values, size_t head_size, size_t token, size_t at,
-                        __m256 value[4]) {
-    for (size_t v = 0; v < vectors; v++) value[v] = load8(type, values, token * head_size + at + 8 * v);
-    if (type != DUET_Q8_0) return;
-    uint16_t half = scales_of(values, head_size)[token * (head_size / DUET_RUN) + at / DUET_RUN];
-    __m256 scale = _mm256_cvtph_ps(_mm_set1_epi16((short)half));
-    for (size_t v = 0; v < vectors; v++) value[v] = _mm256_mul_ps(value[v], scale);
-}
-
-// Adds weights[row][token] * values[token] of the tokens first..<last of page number `page`. Where these do
-// not belong to all rows, each takes its own: what others attend to may be no number, and 0 times that is none.
-INLINE void add_values(int type, size_t rows, size_t vectors, bool is_common, const row_group *group,
-                       const float *weights, size_t head_size, const void *values, size_t page, uint32_t first,
-                       uint32_t last, const void *next, size_t at, __m256 total[ROWS][4]) {
-    const size_t bytes = bytes_of(type) * head_size;
-    for (uint32_t token = first; token < last; token++) {
-        if (next && at == 0) fetch(next, token * bytes, bytes);
-        __m256 value[4];
-        load_values(type, vectors, values, head_size, token, at, value);
-        uint32_t position = (uint32_t)page * PAGE + token;
-#pragma clang loop unroll(full)
-        for (size_t r = 0; r < rows; r++) {
-            if (!is_common && (position < group->spans[r].first || position >= group->spans[r].last)) continue;
-            __m256 w = _mm256_broadcast_ss(weights + r * SEGMENT + position);
-            for (size_t v = 0; v < vectors; v++) total[r][v] = _mm256_fmadd_ps(w, value[v], total[r][v]);
-        }
-    }
-}
-
-// The weighted sums of the elements from `at` on.
-INLINE void sum_values(int type, size_t rows, size_t vectors, const row_group *group, const float *weights,
-                       size_t head_size, const duet_page *pages, bool fetches, size_t at) {
-    __m256 total[ROWS][4];
-    for (size_t r = 0; r < rows; r++)
-        for (size_t v = 0; v < vectors; v++) total[r][v] = _mm256_setzero_ps();
-    duet_span common = group->spans[0];
-    for (size_t r = 1; r < rows; r++) {
-        common.first = most(common.first, group->spans[r].first);
-        common.last = least(common.last, group->spans[r].last);
-    }
-    size_t end = (group->span.last + PAGE - 1) / PAGE;
-    for (size_t p = group->span.first / PAGE; p < end; p++) {
-        const void *values = pages[p].values, *next = fetches ? pages[p + 1 < end ? p + 1 : p].values : NULL;
-        duet_span all = within(group->span, p), shared = within(common, p);
-        if (shared.last <= shared.first) shared = (duet_span){all.last, all.last};
-        add_values(type, rows, vectors, false, group, weights, head_size, values, p, all.first, shared.first, next, at, total);
-        add_values(type, rows, vectors, true, group, weights, head_size, values, p, shared.first, shared.last, next, at, total);
-        add_values(type, rows, vectors, false, group, weights, head_size, values, p, shared.last, all.last, next, at, total);
-    }
-    for (size_t r = 0; r < rows; r++)
-        for (size_t v = 0; v < vectors; v++) _mm256_storeu_ps(group->state[r] + at + 8 * v, total[r][v]);
-}
-
-// MARK: Both
-
-// Scores of all pages, masked: [rows][SEGMENT].
-INLINE void score_pages(int type, size_t rows, const duet_query *query, const row_group *group,
-                        const duet_page *pages, bool fetches, float *scores) {
-    const size_t vectors = rows <= 3 ? 4 : 2, step = 8 * vectors;
-    size_t end = (group->span.last + PAGE - 1) / PAGE;
-    for (size_t p = group->span.first / PAGE; p < end; p++) {
-        duet_span used = within(group->span, p);
-        const void *next = !fetches ? NULL : p + 1 < end ? pages[p + 1].keys : pages[p].values;
-        for (size_t first = 0; first < PAGE; first += step) {
-            float *out = scores + p * PAGE + first;
-            // What no row attends to is masked below; its memory may be unwritten.
-            if (first >= used.last || first + step <= used.first)
-                for (size_t r = 0; r < rows; r++) memset(out + r * SEGMENT, 0, step * sizeof(float));
-            else
-                score_tokens(type, rows, vectors, group, query->head_size, pages[p].keys, first, next, out);
-        }
-        for (size_t r = 0; r < rows; r++)
-            finish_scores(query, within(group->spans[r], p), scores + r * SEGMENT + p * PAGE);
-    }
-}
-
-INLINE void attend_rows(int type, size_t rows, const duet_query *query, const row_group *group,
-                        const duet_page *pages) {
-    size_t head_size = query->head_size, at = 0;
-    // Of one token a page is read once and soon needed; of several it stays near.
-    bool fetches = query->tokens == 1;
-    float scores[ROWS * SEGMENT];
-    score_pages(type, rows, query, group, pages, fetches, scores);
-    size_t first = group->span.first / PAGE * PAGE, end = (group->span.last + PAGE - 1) / PAGE * PAGE;
-    for (size_t r = 0; r < rows; r++) {
-        float *state = group->state[r] + head_size;
-        state[1] = exponentials(scores + r * SEGMENT + first, end - first, &state[0]);
-    }
-    if (rows <= 3)
-        for (; at + 32 <= head_size; at += 32)
-            sum_values(type, rows, 4, group, scores, head_size, pages, fetches, at);
-    for (; at < head_size; at += 16) sum_values(type, rows, 2, group, scores, head_size, pages, fetches, at);
-}
-
-// Rows first..<first + rows, counted through the heads of all tokens.
-INLINE row_group group_rows(const duet_query *query, size_t first, size_t rows, float *state) {
-    row_group group = {.span = {UINT32_MAX, 0}};
-    for (size_t r = 0; r < rows; r++) {
-        size_t token = (first + r) / query->heads, head = (first + r) % query->heads;
-        duet_span span = query->spans[token];
-        if (span.last <= span.first) span = (duet_span){0, 0};
-        group.query[r] = query->query + token * query->stride + head * query->head_size;
-        group.state[r] = state + (first + r) * (query->head_size + 2);
-        group.spans[r] = span;
-        if (span.last == 0) continue;
-        group.span = (duet_span){least(group.span.first, span.first), most(group.span.last, span.last)};
-    }
-    if (group.span.last == 0) group.span.first = 0;
-    return group;
-}
-
-INLINE void attend_type(int type, const duet_query *query, const duet_page *pages, float *state) {
-    size_t all = query->tokens * query->heads, groups = (all + ROWS - 1) / ROWS;
-    for (size_t i = 0, first = 0; i < groups; i++) {
-        // Groups as even as can be.
-        size_t rows = (all - first + groups - i - 1) / (groups - i);
-        row_group group = group_rows(query, first, rows, state);
-        switch (rows) {
-        case 1: attend_rows(type, 1, query, &group, pages); break;
-        case 2: attend_rows(type, 2, query, &group, pages); break;
-        case 3: attend_rows(type, 3, query, &group, pages); break;
-        case 4: attend_rows(type, 4, query, &group, pages); break;
-        case 5: attend_rows(type, 5, query, &group, pages); break;
-        default: attend_rows(type, 6, query, &group, pages); break;
-        }
-        first += rows;
-    }
-}
-
-static void attend_f32(const duet_query *q, const duet_page *p, float *s) { attend_type(DUET_F32, q, p, s); }
-static void attend_f16(const duet_query *q, const duet_page *p, float *s) { attend_type(DUET_F16, q, p, s); }
-static void attend_q8_0(const duet_query *q, const duet_page *p, float *s) { attend_type(DUET_Q8_0, q, p, s); }
+#include "x86_attention.h"
 
 #pragma clang attribute pop
 
-static void (*fallback)(const duet_query *, const duet_page *, float *);
-
-static void attend(const duet_query *query, const duet_page *pages, float *state) {
-    if (query->head_size % 16 != 0) return fallback(query, pages, state);
-    if (query->type == DUET_F32) return attend_f32(query, pages, state);
-    if (query->type == DUET_F16) return attend_f16(query, pages, state);
-    attend_q8_0(query, pages, state);
-}
-
 void duet_avx2_fill_attention(duet_operations *table) {
-    fallback = table->attend;
     table->attend = attend;
+    table->combine = combine;
 }
 #endif

@@ -147,6 +147,8 @@ void duet_avx512_fill(duet_operations *table) {
     table->panel_rows = LANES;
     DUET_FOR_QUANTIZED_TYPES(PANELS_ENTRY)
     duet_avx512_fill_rows(table);
+    duet_avx512_fill_vectors(table);
+    duet_avx512_fill_attention(table);
 }
 #else
 void duet_avx512_fill(duet_operations *table) { (void)table; }

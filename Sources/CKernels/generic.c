@@ -294,7 +294,7 @@ static void attend_head(const duet_query *query, const float *q, duet_span span,
     }
 }
 
-static void attend(const duet_query *query, const duet_page *pages, float *state) {
+void duet_generic_attend(const duet_query *query, const duet_page *pages, float *state) {
     for (size_t token = 0; token < query->tokens; token++)
         for (size_t head = 0; head < query->heads; head++, state += query->head_size + 2)
             attend_head(query, query->query + token * query->stride + head * query->head_size,
@@ -341,7 +341,7 @@ void duet_generic_fill(duet_operations *table) {
         .silu_multiply = silu_multiply,
         .gelu_multiply = gelu_multiply,
         .store = store,
-        .attend = attend,
+        .attend = duet_generic_attend,
         .combine = duet_generic_combine,
         .argmax = argmax,
         .expand = expand,

@@ -22,6 +22,8 @@ void duet_avx2_fill_vision(duet_operations *table);
 void duet_avx2_fill_encoders(duet_encoders *table);
 void duet_avx512_fill(duet_operations *table);
 void duet_avx512_fill_rows(duet_operations *table);
+void duet_avx512_fill_vectors(duet_operations *table);
+void duet_avx512_fill_attention(duet_operations *table);
 
 // Products of any type through its unpacked runs: what a tier uses for formats of its own none.
 void duet_generic_dot_int8(int type, const void *weights, size_t row_bytes, size_t rows, size_t n,
@@ -38,6 +40,7 @@ void duet_generic_softmax(float *x, size_t n, float scale);
 void duet_generic_pointwise(const float *panel, size_t rows, size_t n, const float *bias, duet_finish finish,
                             const float *x, size_t x_stride, size_t tokens, const float *residual,
                             size_t residual_stride, float *out, size_t out_stride);
+void duet_generic_attend(const duet_query *query, const duet_page *pages, float *state);
 void duet_generic_combine(const float *state, size_t stride, size_t count, size_t head_size, float *out);
 
 // The training kernels of that tier; NULL where this build has none.

@@ -201,6 +201,10 @@ typedef struct {
     void (*pointwise)(const float *panel, size_t rows, size_t n, const float *bias, duet_finish finish,
                       const float *x, size_t x_stride, size_t tokens, const float *residual,
                       size_t residual_stride, float *out, size_t out_stride);
+    // Multiplies and adds up `rounds` times what registers hold, bytes or floats, by the instructions that
+    // panels are multiplied by; returns how many products that were. No product of matrices can be faster.
+    // NULL where a tier does not say.
+    uint64_t (*peak)(bool in_float, size_t rounds);
 } duet_operations;
 
 // The fastest tier that this CPU runs and that tests have covered, or the one called `name`
@@ -278,6 +282,11 @@ void duet_resample_across(const uint8_t *in, size_t width, size_t height, const 
 // The same for each column of rows of row_bytes bytes.
 void duet_resample_down(const uint8_t *in, size_t row_bytes, const int32_t *starts, const int32_t *counts,
                         const int32_t *weights, size_t taps, uint8_t *out, size_t out_height);
+
+// Asks for bytes that are needed soon, into the second cache; what is no memory does nothing.
+static inline void duet_fetch(const void *at, size_t bytes) {
+    for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch((const char *)at + line, 0, 2);
+}
 
 // Tells the CPU that this thread waits for another.
 static inline void duet_pause(void) {

@@ -30,7 +30,7 @@ extension Decoder {
     normalize(rows.count, weights.attentionNorm)
     multiply(
       [(weights.query, space.query), (weights.key, space.key), (weights.value, space.value)],
-      by: space.normed, tokens: rows.count, changes: changes(layer, .attention))
+      by: space.normed, tokens: rows.count, changes: changes(layer, .attention), before: weights.output)
     forEachToken(rows.count) { [self] token in place(rows[token], token, layer, weights) }
     record(rows, layer)
     let tiles = tiles(rows, layer)
@@ -38,7 +38,7 @@ extension Decoder {
     if work.isEmpty { attendByTile(rows, tiles, layer) } else { attendBySegment(rows, tiles, layer, work) }
     multiply(
       [(weights.output, space.result)], by: space.attended, tokens: rows.count,
-      changes: changes(layer, .output))
+      changes: changes(layer, .output), before: weights.gate)
     addResult(rows.count, bias: weights.biases.output, norm: weights.attentionResultNorm)
   }
 

@@ -61,17 +61,21 @@ extension Decoder {
   ///
   /// - Parameters:
   ///   - changes: what adapters add to the products, in the same hand-off.
+  ///   - next: what is multiplied after these, which threads that have nothing to do bring nearer.
   ///   - finish: called with rows once they are complete in all results, whose matrices are alike.
   func multiply(
     _ products: [(matrix: Matrix, out: FloatBuffer)], by x: Activations, tokens: Int,
-    changes: Changes? = nil, then finish: ((Range<Int>) -> Void)? = nil
+    changes: Changes? = nil, before next: Matrix? = nil, then finish: ((Range<Int>) -> Void)? = nil
   ) {
     observer?(products.map(\.matrix), x, tokens)
     let direct = tokens <= Self.directTokens
     let work = chunks(products, direct: direct, together: finish != nil)
     let leading = changes?.count ?? 0, parts = work.count, isTuned = leading > 0
     changes?.restart()
-    if direct { rowProducts.prepare(products, x, tokens: tokens, precision: precision) }
+    if direct {
+      rowProducts.prepare(products, x, tokens: tokens, precision: precision)
+      if let next { announce(next) }
+    }
     pool.run(work.reduce(leading) { $0 + $1.count }) { [self, rowProducts] chunk, worker in
       guard chunk >= leading else {
         changes?.reduce(chunk, x, scratch: direct ? nil : space.panels[worker], self)
@@ -98,6 +102,12 @@ extension Decoder {
     // The matrices and buffers whose addresses the threads had.
     extendLifetime(products)
     extendLifetime(x)
+  }
+
+  /// Has waiting threads fetch what they will take first of a matrix.
+  private func announce(_ matrix: Matrix) {
+    let rows = chunks([(matrix, space.result)], direct: true, together: false)[0].range(0).count
+    unsafe pool.announce(matrix.pointer(rows: 0..<matrix.rows), bytes: rows * matrix.rowBytes)
   }
 
   private func chunks(

@@ -192,9 +192,12 @@ package final class Decoder {
     let gating = Gating(gate: space.gate, up: space.up, inner: space.inner, biases: layer.biases)
     multiply(
       [(layer.gate, space.gate), (layer.up, space.up)], by: space.normed, tokens: tokens,
-      changes: changes(index, .gates)
+      changes: changes(index, .gates), before: layer.down
     ) { [self, gating] rows in activate(rows, tokens, gating) }
-    multiply([(layer.down, space.result)], by: space.inner, tokens: tokens, changes: changes(index, .down))
+    let next = index + 1 < weights.layers.count ? weights.layers[index + 1].query : weights.output
+    multiply(
+      [(layer.down, space.result)], by: space.inner, tokens: tokens, changes: changes(index, .down),
+      before: next)
     addResult(tokens, bias: layer.biases.down, norm: layer.feedForwardResultNorm)
   }
 
@@ -250,7 +253,8 @@ package final class Decoder {
         epsilon: config.normEpsilon, out: space.normed.values, at: index * width)
       if precision == .int8 { space.normed.quantize(index, operations) }
     }
-    multiply([(weights.output, logits)], by: space.normed, tokens: wanted.count)
+    multiply(
+      [(weights.output, logits)], by: space.normed, tokens: wanted.count, before: weights.layers.first?.query)
     if config.finalSoftcap > 0 { capLogits(wanted.count) }
     return wanted.count
   }
