@@ -140,11 +140,33 @@ INLINE void multiply(format f, const void *panel, size_t rows, size_t n, const d
 
 DUET_FOR_QUANTIZED_TYPES(PANELS)
 
+// Sums that no instruction waits for.
+#define PEAK_SUMS 16
+
+static uint64_t peak(bool in_float, size_t rounds) {
+    __m512i sums[PEAK_SUMS];
+    __m512 totals[PEAK_SUMS];
+    for (int i = 0; i < PEAK_SUMS; i++) {
+        sums[i] = _mm512_setzero_si512();
+        totals[i] = _mm512_setzero_ps();
+    }
+    const __m512i w = _mm512_set1_epi8(3), a = _mm512_set1_epi8(-5);
+    const __m512 x = _mm512_set1_ps(0.5f);
+    for (size_t round = 0; round < rounds && in_float; round++)
+        for (int i = 0; i < PEAK_SUMS; i++) totals[i] = _mm512_fmadd_ps(x, x, totals[i]);
+    for (size_t round = 0; round < rounds && !in_float; round++)
+        for (int i = 0; i < PEAK_SUMS; i++) sums[i] = _mm512_dpbusd_epi32(sums[i], w, a);
+    // What nobody reads would not be computed.
+    for (int i = 0; i < PEAK_SUMS; i++) __asm__ volatile("" ::"v"(sums[i]), "v"(totals[i]));
+    return rounds * PEAK_SUMS * (in_float ? 16 : 64);
+}
+
 #pragma clang attribute pop
 
 void duet_avx512_fill(duet_operations *table) {
     table->name = "avx512";
     table->panel_rows = LANES;
+    table->peak = peak;
     DUET_FOR_QUANTIZED_TYPES(PANELS_ENTRY)
     duet_avx512_fill_rows(table);
     duet_avx512_fill_vectors(table);
