@@ -8,8 +8,9 @@ struct BenchCommand: AsyncParsableCommand {
     commandName: "bench",
     abstract: "Measure how fast a model reads and writes.",
     discussion: """
-      Figures are medians of the repetitions. The bandwidth is what decoding reads per second; its share is of \
-      the rate at which the same threads can read the mapped file.
+      Figures are medians of the repetitions. Of a prompt's products the share is of what the same threads could \
+      multiply if nothing had to be loaded. The bandwidth is what decoding reads per second; its share is of the \
+      rate at which the same threads can read the mapped file.
 
       Examples:
         duet bench
@@ -150,6 +151,9 @@ struct BenchRow: Encodable {
   let adapters: [String]
   let prefillTokensPerS: Nullable<Double>
   let decodeTokensPerS: Nullable<Double>
+  let productsGPerS: Nullable<Double>
+  let peakGPerS: Nullable<Double>
+  let arithmeticFraction: Nullable<Double>
   let bandwidthGbPerS: Nullable<Double>
   let bandwidthFraction: Nullable<Double>
   let readGbPerS: Double
@@ -165,6 +169,9 @@ struct BenchRow: Encodable {
     adapters = options.tunings.map { $0?.adapter.name ?? "none" }
     prefillTokensPerS = Nullable(finite: result.prefillTokensPerSecond)
     decodeTokensPerS = Nullable(finite: result.decodeTokensPerSecond)
+    productsGPerS = Nullable(finite: result.productsPerSecond.map { $0 / 1e9 })
+    peakGPerS = Nullable(finite: result.peakProductsPerSecond.map { $0 / 1e9 })
+    arithmeticFraction = Nullable(finite: result.arithmeticFraction)
     bandwidthGbPerS = Nullable(finite: result.bandwidth.map { $0 / 1e9 })
     bandwidthFraction = Nullable(finite: result.bandwidthFraction)
     readGbPerS = result.readRate / 1e9
@@ -172,18 +179,21 @@ struct BenchRow: Encodable {
 
   static func table(_ rows: [BenchRow]) -> Table {
     var table = Table([
-      ("depth", .right), ("prefill", .right), ("tokens/s", .right), ("decode", .right), ("tokens/s", .right),
-      ("GB/s", .right), ("of", .right), ("share", .right),
+      ("depth", .right), ("prefill", .right), ("tokens/s", .right), ("of peak", .right), ("decode", .right),
+      ("tokens/s", .right), ("GB/s", .right), ("of", .right), ("share", .right),
     ])
     for row in rows {
-      let share = row.bandwidthFraction.value.map { "\(Figures.fixed($0 * 100, 0))%" }
       table.append([
-        "\(row.depth)", "\(row.prefill)", figure(row.prefillTokensPerS), "\(row.decode)",
-        figure(row.decodeTokensPerS), figure(row.bandwidthGbPerS), Figures.short(row.readGbPerS),
-        share ?? "-",
+        "\(row.depth)", "\(row.prefill)", figure(row.prefillTokensPerS), share(row.arithmeticFraction),
+        "\(row.decode)", figure(row.decodeTokensPerS), figure(row.bandwidthGbPerS),
+        Figures.short(row.readGbPerS), share(row.bandwidthFraction),
       ])
     }
     return table
+  }
+
+  private static func share(_ value: Nullable<Double>) -> String {
+    value.value.map { "\(Figures.fixed($0 * 100, 0))%" } ?? "-"
   }
 
   private static func figure(_ value: Nullable<Double>) -> String { value.value.map(Figures.short) ?? "-" }

@@ -6,7 +6,7 @@ import Foundation
 struct QuestionSet {
   /// Tokens of a document.
   static let documentTokens = 2_000
-  /// The most questions about one document.
+  /// The most questions about one document, where there are enough documents for all questions.
   static let questionsPerDocument = 10
 
   private struct Row: Decodable {
@@ -22,10 +22,10 @@ struct QuestionSet {
   /// Reads JSON lines, and joins the paragraphs of each article until the document is long enough.
   /// Articles that are too short are left out.
   init(path: String, questions: Int, tokenizer: Tokenizer) throws {
-    for rows in try Self.articles(path) where questionCount < questions {
-      guard var document = Self.document(rows, tokenizer) else { continue }
-      let most = min(Self.questionsPerDocument, questions - questionCount)
-      document.questions = Array(document.questions.prefix(most))
+    let all = try Self.articles(path).compactMap { Self.document($0, tokenizer) }
+    let each = max(Self.questionsPerDocument, questions / max(1, all.count) + 1)
+    for var document in all where questionCount < questions {
+      document.questions = Array(document.questions.prefix(min(each, questions - questionCount)))
       documents.append(document)
     }
     guard questionCount > 0 else { throw CommandError.noQuestions(path: path, tokens: Self.documentTokens) }

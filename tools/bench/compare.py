@@ -100,6 +100,8 @@ def duet_round(arguments, model):
         "memory": peak / 1e6,
         "bandwidth_fraction": row["bandwidth_fraction"],
         "read_rate": row["read_gb_per_s"],
+        "arithmetic_fraction": row["arithmetic_fraction"],
+        "peak": row["peak_g_per_s"],
     }
     if "start_up" in arguments.measures:
         measured["start_up"] = wall_time([
@@ -130,6 +132,10 @@ def show(arguments, model, rounds):
         cells = [cell(values) if values else "-" for values in columns]
         cells.append(cell([own / peer for own, peer in zip(*columns)]) if columns[0] else "-")
         print(f"| {Path(model).stem} | {measure}, {MEASURES[measure][0]} | " + " | ".join(cells) + " |", flush=True)
+    fractions = [row["arithmetic_fraction"] for row in rounds["duet"] if "arithmetic_fraction" in row]
+    if fractions and "prefill" in arguments.measures:
+        peaks = [row["peak"] for row in rounds["duet"]]
+        print(f"| | prefill's products, of {statistics.median(peaks):.0f} billion/s | {cell(fractions)} | | |", flush=True)
     fractions = [row["bandwidth_fraction"] for row in rounds["duet"] if "bandwidth_fraction" in row]
     if fractions and "decode" in arguments.measures:
         rates = [row["read_rate"] for row in rounds["duet"]]

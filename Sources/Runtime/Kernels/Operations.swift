@@ -23,6 +23,13 @@ import CKernels
   /// Rows in a panel.
   package var panelRows: Int { unsafe table.pointee.panel_rows }
 
+  /// Makes products of bytes, or of floats, that registers hold, as fast as this CPU can; returns how many that
+  /// were, and nil where the tier does not say. O(rounds).
+  func makePeakProducts(inFloat: Bool, rounds: Int) -> Int? {
+    guard let peak = unsafe table.pointee.peak else { return nil }
+    return Int(clamping: peak(inFloat, max(0, rounds)))
+  }
+
   // MARK: Vectors
 
   /// Writes `x`, scaled to unit root mean square and then by `weight`, to `out` (which may be `x`).

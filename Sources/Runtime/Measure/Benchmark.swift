@@ -30,6 +30,18 @@ public struct BenchmarkResult: Sendable {
   /// Bytes per second that the mapped file can be read at, measured in the same run.
   public var readRate = 0.0
 
+  /// Products of weights per second that reading the prompt made, attention not counted; nil where none was read.
+  public var productsPerSecond: Double?
+  /// Products per second that the same threads could make if nothing had to be loaded or stored, measured in the
+  /// same run; nil where the kernels do not say.
+  public var peakProductsPerSecond: Double?
+
+  /// The share of the possible products that reading the prompt made.
+  public var arithmeticFraction: Double? {
+    guard let productsPerSecond, let peakProductsPerSecond else { return nil }
+    return productsPerSecond / peakProductsPerSecond
+  }
+
   /// Bytes per second that decoding reads.
   public var bandwidth: Double? { passesPerSecond.map { $0 * Double(bytesPerPass) } }
   /// The share of the possible read rate.
@@ -68,6 +80,11 @@ extension Engine {
     result.decodeTokensPerSecond = result.passesPerSecond.map { $0 * Double(max(1, options.parallel)) }
     result.bytesPerPass = bytesPerPass(options)
     result.readRate = measureReadRate()
+    if let rate = result.prefillTokensPerSecond {
+      let products = model.products(tokens: options.prefill)
+      result.productsPerSecond = rate / Double(options.prefill) * Double(products)
+      result.peakProductsPerSecond = measurePeakRate()
+    }
     return result
   }
 
@@ -121,14 +138,22 @@ extension Engine {
 }
 
 extension Model {
+  /// Products of weights for the tokens of a prompt of which the last one's logits are wanted.
+  func products(tokens: Int) -> Int {
+    let weights = core.weights
+    let layers = weights.layers.reduce(0) { total, layer in
+      layer.matrices.reduce(total) { $0 + $1.rows * $1.columns }
+    }
+    return tokens * layers + weights.output.rows * weights.output.columns
+  }
+
   /// Bytes that one pass reads for the next token of `sequences`, each with `depth` tokens in its
   /// context: each weight once (of the embedding, unless it makes the logits too, a row for each) and
   /// the caches.
   package func bytesPerPass(depth: Int, sequences: Int = 1, cache: CacheType) -> Int {
     let weights = core.weights
     let layers = weights.layers.reduce(0) { total, layer in
-      [layer.query, layer.key, layer.value, layer.output, layer.gate, layer.up, layer.down]
-        .reduce(total) { $0 + $1.byteCount }
+      layer.matrices.reduce(total) { $0 + $1.byteCount }
     }
     let pages = core.cacheLayout(cache).pageBytes
     return layers + weights.output.byteCount + sequences * pages * depth / CacheLayout.pageTokens

@@ -18,6 +18,9 @@ package struct DecoderWeights: Sendable {
     let feedForwardResultNorm: FloatBuffer?  // (post_ffw_norm) [embedding]
     let biases: Biases
 
+    /// All that vectors are multiplied by.
+    var matrices: [Matrix] { [query, key, value, output, gate, up, down] }
+
     init(_ index: Int, _ find: Finder, _ config: DecoderConfig) throws(GGUFError) {
       let width = config.embeddingLength, hidden = config.feedForwardLength
       let queries = config.headCount * config.headSize, keys = config.keyValueHeadCount * config.headSize

@@ -134,4 +134,11 @@ public actor Engine {
 
   /// Bytes per second that the model's file can be read at by the engine's threads.
   func measureReadRate() -> Double { readRate(model.file, pool: decoder.pool) }
+
+  /// Products per second that the engine's threads could make of the kind that most of the model's weights need.
+  func measurePeakRate() -> Double? {
+    let isQuantized = model.core.weights.layers.first?.gate.type.isQuantized ?? true
+    return peakRate(
+      decoder.operations, pool: decoder.pool, inFloat: !isQuantized || decoder.precision == .float32)
+  }
 }
