@@ -63,6 +63,24 @@ import Testing
     #expect(try !names("the").isEmpty)
   }
 
+  @Test func wordsThatAreCommonAreLookedForTogether() throws {
+    let filler = String(repeating: "filler text ", count: 14)
+    let sections = (0..<20_000).map { number in
+      let rest = number == 9_000 ? "alpha beta, and beta" : number < 3_000 ? "no more" : "only then beta"
+      return "# Part \(number)\n\nHere is alpha, \(rest) \(filler)"
+    }
+    try folder.write("common/parts.md", sections.joined(separator: "\n\n"))
+    let collection = try DocumentLibrary(path: folder.file("common.sqlite"))
+      .add(paths: [folder.file("common")]).collection
+    #expect(try collection.passageCount() == 20_000)
+    let found = try collection.passages(matching: "alpha beta")
+    #expect(found.count == 8 && found.allSatisfy { $0.text.contains("beta") })
+    #expect(found.first?.title.hasSuffix("Part 9000") == true)
+    #expect(try !collection.passages(matching: "alpha").isEmpty)
+    #expect(try collection.passages(matching: "alpha beta 9000").first?.title.hasSuffix("Part 9000") == true)
+    #expect(try !collection.passages(matching: "what is here").isEmpty)
+  }
+
   @Test func whatFitsTheBudgetGoesInWholeAndInOrder() throws {
     let context = try DocumentContext(collection, question: "wasps", budget: 10_000) { $0.utf8.count }
     #expect(context.isWhole)

@@ -57,7 +57,11 @@ struct FileWalker {
       case .typeDirectory?: stack += children(entry.shown, entry.path).reversed()
       case .typeSymbolicLink?:
         let target = Self.resolved(entry.path)
-        if target != entry.path { stack.append((entry.shown, target)) }
+        guard target != entry.path else {
+          skipped.append(SkippedFile(path: entry.shown, reason: .missing))
+          continue
+        }
+        stack.append((entry.shown, target))
       default: skipped.append(SkippedFile(path: entry.shown, reason: .notAFile))
       }
     }

@@ -141,20 +141,29 @@ public struct DocumentCollection: Sendable {
   }
 
   /// The best `count` passages in order, with their scores; the first ones if there is no ranking.
+  ///
+  /// Ordered by FTS5's own `rank`, all matches would be sorted, which takes as long again as scoring them.
   private func candidates(_ query: SearchQuery, count: Int, in db: Database) throws -> [Passage] {
     let table = Schema.fullText(id)
-    let ranking = "AND rank MATCH 'bm25(\(Self.titleWeight), 1.0)' ORDER BY rank"
-    let ranked = try Row.fetchAll(
-      db,
-      sql: """
-        SELECT rowid, \(query.isRanked ? "rank" : "0.0 AS rank") FROM \(table)
-        WHERE \(table) MATCH ? \(query.isRanked ? ranking : "") LIMIT ?
-        """, arguments: [query.match, count])
-    return try ranked.compactMap { row in
-      var passage = try passage(try row.value("rowid"), in: db)
-      passage?.score = -(try row.value("rank"))
-      return passage
+    let ranking = "SELECT rowid AS id, bm25(\(table), \(Self.titleWeight), 1.0) AS score"
+    let statement = try db.cachedStatement(
+      sql: query.isRanked
+        ? """
+        SELECT id, score FROM (
+          \(ranking) FROM \(table) WHERE \(table) MATCH ? LIMIT \(SearchQuery.maximumOccurrences)
+        ) ORDER BY score, id LIMIT ?
+        """ : "SELECT rowid AS id, 0.0 AS score FROM \(table) WHERE \(table) MATCH ? LIMIT ?")
+    var found: [Passage] = [], known: Set<Int64> = []
+    for match in query.matches where found.count < count {
+      for row in try Row.fetchAll(statement, arguments: [match, count]) {
+        guard known.insert(try row.value("id")).inserted,
+          var passage = try passage(try row.value("id"), in: db)
+        else { continue }
+        passage.score = -(try row.value("score"))
+        found.append(passage)
+      }
     }
+    return found
   }
 }
 

@@ -29,13 +29,21 @@ struct SearchQuery {
   let passageCount: Int
   /// Whether matches are to be ranked: not if nearly every passage matches, and none for a reason.
   let isRanked: Bool
+  /// Queries in FTS5's language, each for what those before it left to be found; each word is a quoted
+  /// string, so none is an operator.
+  let matches: [String]
 
   /// Words looked at; a pasted text may hold more.
   static let maximumWords = 512
   /// Words looked up: the rarest.
   static let maximumTerms = 32
-  /// Occurrences that the words looked up may have together: ranking takes time for each.
+  /// Occurrences that the words looked up may have together, and passages that are ranked: each takes
+  /// time.
   static let maximumOccurrences = 16_000
+  /// Words that count where even the rarest is in more passages than are ranked.
+  private static let maximumCommonTerms = 6
+  /// Occurrences that such words may have together to be looked for: BM25 walks over each to count them.
+  private static let maximumCounted = 5 * maximumOccurrences
 
   /// - Complexity: O(question), and for each word a walk over the passages that hold it.
   init(_ question: String, collection: Int64, in db: Database) throws {
@@ -65,6 +73,24 @@ struct SearchQuery {
     }
     self.sequence = sequence
     terms = Self.lookedUp(sequence, maximumOccurrences: isRanked ? Self.maximumOccurrences : Int.max)
+    let areCommon = isRanked && terms.allSatisfy { $0.documentCount > Self.maximumOccurrences }
+    matches = areCommon ? Self.narrowed(terms) : [Self.query(terms, " OR ")]
+  }
+
+  private static func query(_ terms: some Sequence<Term>, _ joint: String) -> String {
+    terms.map { "\"\($0.word)\"" }.joined(separator: joint)
+  }
+
+  /// The rarest of common words together, and the rarest alone.
+  private static func narrowed(_ terms: [Term]) -> [String] {
+    let byRarity = terms.sorted { $0.documentCount < $1.documentCount }
+    var occurrences = 0
+    let counted = byRarity.prefix { term in
+      occurrences += term.documentCount
+      return occurrences <= maximumCounted
+    }
+    let alone = query(byRarity.prefix(1), " OR ")
+    return counted.count > 1 ? [query(counted, " AND "), alone] : [alone]
   }
 
   /// Each telling word once, the rarest first until the limits are reached, in the question's order.
@@ -74,9 +100,12 @@ struct SearchQuery {
     let byRarity = distinct.indices.sorted { distinct[$0].documentCount < distinct[$1].documentCount }
     var kept: [Int] = []
     var occurrences = 0
+    if let rarest = byRarity.first, distinct[rarest].documentCount > maximumOccurrences {
+      return byRarity.prefix(maximumCommonTerms).sorted().map { distinct[$0] }
+    }
     for index in byRarity.prefix(maximumTerms) {
       occurrences += distinct[index].documentCount
-      if occurrences > maximumOccurrences, !kept.isEmpty { break }
+      if occurrences > maximumOccurrences { break }
       kept.append(index)
     }
     return kept.sorted().map { distinct[$0] }
@@ -121,10 +150,5 @@ struct SearchQuery {
       true
     default: false
     }
-  }
-
-  /// The query in FTS5's language; each word is a quoted string, so none is an operator.
-  var match: String {
-    terms.map { "\"\($0.word)\"" }.joined(separator: " OR ")
   }
 }
