@@ -34,6 +34,7 @@ def cut(source, target):
         if i in special or kind == 6 or (model == "gpt2" and (i < 256 or token in wholes))
         or (model != "gpt2" and kind == 1 and (i % 31 == 0 and i < 31 * KINDS[model] // 3 or model == "bert" and 1000 < i < 2200))
         or (model in ("llama", "t5") and kind == 1 and (i < KINDS[model] // 2))
+        or (model == "llama" and kind == 1 and len(token) == 1 and (token < "\u0250" or token == "▁" or i % 5 == 0))
     ]
     writer = GGUFWriter(target, fields["general.architecture"])
     writer.add_string("general.name", fields.get("general.name", "") or os.path.basename(target))

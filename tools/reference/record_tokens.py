@@ -71,7 +71,8 @@ FIXED = [
     "================", "________", "\n" * 31, "\n" * 32, "\n" * 70, "\r" * 5, "\t" * 31, "\t" * 40, "ababababab" * 5,
     "The quick brown fox jumps over the lazy dog. " * 4, "supercalifragilisticexpialidocious", "antidisestablishmentarianism",
     "ACGTACGTTAGCTAGCTAGCATCG", "0xDEADBEEF 0b1010 1e-10", "don’t “quoted” — dash… ‘single’", "½cup", "x²+y³", "№5 ™ ® ©",
-    "ﬁ ﬂ ﬃ", "ß ẞ ſ", "İi̇ ıI", "ǅ ǆ", "ʰʷ ˈ", "Ω Ω K K", "a\u0300\u0301\u0302b", "A" * 100, "é" * 50, "字" * 50, "🙂" * 30,
+    "ﬁ ﬂ ﬃ", "ß ẞ ſ", "z'ſabc I'ſ x'ſſ 'ſT'S", "a  \t<mask> \n b<mask><mask>",
+    "İi̇ ıI", "ǅ ǆ", "ʰʷ ˈ", "Ω Ω K K", "a\u0300\u0301\u0302b", "A" * 100, "é" * 50, "字" * 50, "🙂" * 30,
 ]
 
 

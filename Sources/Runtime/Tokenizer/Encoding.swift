@@ -31,7 +31,7 @@ extension WordEncoding {
     var position = 0
     while position < text.count {
       let match = special.next(text, from: position, parseSpecial: parseSpecial, guards: guards)
-      let end = match?.range.lowerBound ?? text.count
+      let end = match.map { special.textEnd(before: $0, in: text, from: position) } ?? text.count
       encode(text, position..<end, &scratch, &cache, &tokens)
       guard let match else { break }
       tokens.append(match.token)

@@ -86,14 +86,22 @@ extension PreTokenizer.Step {
 
   /// Where white space begins that lasts to the limit, or the limit where `start` is within it.
   private static func finalSpace(_ text: borrowing Span<UInt8>, _ start: Int, _ limit: Int) -> Int {
-    var position = limit
+    let position = text.startOfSpace(endingAt: limit, from: start)
+    return position == start ? limit : position
+  }
+}
+
+extension Span<UInt8> {
+  /// Where the white space begins that lasts to `end`, at `start` at the earliest.
+  func startOfSpace(endingAt end: Int, from start: Int) -> Int {
+    var position = end
     while position > start {
       var width = 1
-      while width < 4, position - width > start, text[position - width] & 0xc0 == 0x80 { width += 1 }
-      guard CharacterSet.spaces.width(text, position - width, limit) == width else { break }
+      while width < 4, position - width > start, self[position - width] & 0xc0 == 0x80 { width += 1 }
+      guard CharacterSet.spaces.width(self, position - width, end) == width else { break }
       position -= width
     }
-    return position == start ? limit : position
+    return position
   }
 }
 

@@ -11,12 +11,16 @@ struct SpecialTokens: Sendable {
   private let tokens: SortedTokens
   /// Whether each of these is matched in any text.
   private let plain: [Bool]
-  /// Tokens that take the white space after them along.
-  private let stripping: Set<Int32>
+  private let stripping: Stripping
 
-  /// `kinds` are the special tokens and what each counts as; `stripping` are those that take the white
-  /// space after them along. O(n log n).
-  init(_ vocabulary: Vocabulary, kinds: [Int32: TokenKind], stripping: Set<Int32> = []) {
+  /// Tokens that take the white space before or after them along.
+  struct Stripping: Sendable {
+    var before: Set<Int32> = []
+    var after: Set<Int32> = []
+  }
+
+  /// `kinds` are the special tokens and what each counts as. O(n log n).
+  init(_ vocabulary: Vocabulary, kinds: [Int32: TokenKind], stripping: Stripping = Stripping()) {
     self.stripping = stripping
     let usable = kinds.keys.filter { token in
       vocabulary.withText(token) { $0.byteCount <= Self.longest }
@@ -46,10 +50,18 @@ struct SpecialTokens: Sendable {
     return nil
   }
 
+  /// Where the text ends, which began at `start`, before a token that was found in it.
+  func textEnd(
+    before match: (range: Range<Int>, token: Int32), in text: borrowing Span<UInt8>, from start: Int
+  ) -> Int {
+    let end = match.range.lowerBound
+    return stripping.before.contains(match.token) ? text.startOfSpace(endingAt: end, from: start) : end
+  }
+
   /// Where the text goes on after a token that was found in it.
   func end(of match: (range: Range<Int>, token: Int32), in text: borrowing Span<UInt8>) -> Int {
     var position = match.range.upperBound
-    guard stripping.contains(match.token) else { return position }
+    guard stripping.after.contains(match.token) else { return position }
     while position < text.count, let width = CharacterSet.spaces.width(text, position, text.count) {
       position += width
     }

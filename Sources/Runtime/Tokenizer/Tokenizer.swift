@@ -30,7 +30,7 @@ public final class Tokenizer: Sendable {
   private let model: TokenizerModel
   private let unknown: Int32?
   private let specialKinds: [Int32: TokenKind]
-  private let stripping: Set<Int32>
+  private let stripping: SpecialTokens.Stripping
   private let tables = Mutex<TokenizerTables?>(nil)
 
   /// Reads the `tokenizer.ggml` keys.
@@ -50,7 +50,7 @@ public final class Tokenizer: Sendable {
     unknown = ids.unknown
     endsGeneration = ends.union([ids.end, ids.endOfTurn, ids.endOfMessage].compactMap { $0 })
     specialKinds = kinds
-    stripping = vocabulary.strippingTokens(metadata, kinds)
+    stripping = vocabulary.stripping(metadata, model, kinds)
     do {
       addsBeginning = try metadata.bool("tokenizer.ggml.add_bos_token") ?? model.defaults.addsBeginning
       addsEnd = try metadata.bool("tokenizer.ggml.add_eos_token") ?? model.defaults.addsEnd

@@ -178,14 +178,18 @@ extension Vocabulary {
     return (kinds, ends)
   }
 
-  /// The tokens of Phi 3 that take the white space after them along, which GGUF has no key for: all
-  /// special ones but three (its tokenizer.json, `rstrip`). O(special tokens).
-  func strippingTokens(_ metadata: GGUFMetadata, _ kinds: [Int32: TokenKind]) -> Set<Int32> {
-    guard case .string("phi3")? = metadata["general.architecture"], scores != nil else { return [] }
-    return Set(
-      kinds.keys.filter { token in
-        withText(token) { !["<unk>", "<s>", "<|endoftext|>"].contains($0.text) }
-      })
+  /// The tokens that take white space along, which GGUF has no key for: what lies after them, of Phi 3's
+  /// all special ones but three (its tokenizer.json, `rstrip`); what lies before it, the mask of unigram
+  /// vocabularies (transformers, `XLMRobertaTokenizer` and its kin). O(special tokens).
+  func stripping(
+    _ metadata: GGUFMetadata, _ model: TokenizerModel, _ kinds: [Int32: TokenKind]
+  ) -> SpecialTokens.Stripping {
+    func tokens(_ isWanted: (String) -> Bool) -> Set<Int32> {
+      Set(kinds.keys.filter { token in withText(token) { isWanted($0.text) } })
+    }
+    if case .unigram = model { return .init(before: tokens { $0 == "<mask>" }) }
+    guard case .string("phi3")? = metadata["general.architecture"], scores != nil else { return .init() }
+    return .init(after: tokens { !["<unk>", "<s>", "<|endoftext|>"].contains($0) })
   }
 
   private func isEndName(_ token: Int32) -> Bool {
@@ -216,11 +220,9 @@ struct TokenizerTables: Sendable {
   let encoding: Encoding
 
   /// O(bytes of the vocabulary and the merges).
-  ///
-  /// - Parameter stripping: tokens that take the white space after them along.
   init(
     _ vocabulary: Vocabulary, _ model: TokenizerModel, special: [Int32: TokenKind], unknown: Int32?,
-    stripping: Set<Int32>
+    stripping: SpecialTokens.Stripping
   ) {
     index = TokenIndex(vocabulary)
     self.special = SpecialTokens(vocabulary, kinds: special, stripping: stripping)

@@ -91,10 +91,14 @@ struct WordRules: Sendable {
     return position < limit && last > start ? last : position
   }
 
-  /// Where `'s`, `'t`, `'m`, `'d`, `'re`, `'ve` or `'ll` ends, whose quote is at `start`.
+  /// Where `'s`, `'t`, `'m`, `'d`, `'re`, `'ve` or `'ll` ends, whose quote is at `start`. In any case, the
+  /// long s (U+017F) is an s.
   func ending(_ text: borrowing Span<UInt8>, _ start: Int, _ limit: Int) -> Int? {
     let fold: UInt8 = endingsInAnyCase ? 0x20 : 0
     guard start + 1 < limit else { return nil }
+    if endingsInAnyCase, text[start + 1] == 0xc5 {
+      return start + 2 < limit && text[start + 2] == 0xbf ? start + 3 : nil
+    }
     let first = text[start + 1] | fold
     switch first {
     case UInt8(ascii: "s"), UInt8(ascii: "t"), UInt8(ascii: "m"), UInt8(ascii: "d"): return start + 2
