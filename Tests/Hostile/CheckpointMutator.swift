@@ -6,37 +6,51 @@ import Foundation
 struct CheckpointMutator: MutantSource {
   private let seed: UInt64
   private let seeds: [SeedCheckpoint]
+  /// Does with the folder what a program does.
+  private let open: @Sendable (String) -> Outcome
 
-  init(seed: UInt64) {
+  /// - Parameters:
+  ///   - seeds: one or more.
+  ///   - open: called with the path of a folder.
+  init(seed: UInt64, seeds: [SeedCheckpoint], open: @escaping @Sendable (String) -> Outcome) {
     self.seed = seed
-    seeds = SeedCheckpoint.all
+    self.seeds = seeds
+    self.open = open
   }
 
   var ownBytes: Int { seeds.reduce(0) { $0 + $1.byteCount } }
   var suffix: String { "checkpoint" }
-  func allowance(size: Int) -> Int { 2 * size + 64 << 20 }
+  /// The pack itself is held beside what is read of its files.
+  func allowance(size: Int) -> Int { 3 * size + 64 << 20 }
 
   /// The mutant of this number; the first few are large.
   func mutant(_ number: Int) -> Mutant {
     var random = SplitMix64(state: seed &+ UInt64(number) &* 0xD134_2543_DE82_EF95)
-    var files = seeds.randomElement(using: &random) ?? seeds[0]
+    var checkpoint = seeds.randomElement(using: &random) ?? seeds[0]
     if number < JSONAmplifier.allCases.count {
       let amplifier = JSONAmplifier.allCases[number]
-      files.tokenizer = amplifier.bytes
-      return Mutant(bytes: files.packed, story: "amplifier \(amplifier)")
+      if amplifier.fileName != "tokenizer.json" { checkpoint.files.removeAll { $0.name == "tokenizer.json" } }
+      checkpoint[amplifier.fileName] = amplifier.bytes
+      return Mutant(bytes: checkpoint.packed, story: "amplifier \(amplifier)")
     }
     var story = ""
-    for _ in 0..<Int.random(in: 1...3, using: &random) { story += change(&files, using: &random) }
-    return Mutant(bytes: files.packed, story: story)
+    for _ in 0..<Int.random(in: 1...3, using: &random) { story += change(&checkpoint, using: &random) }
+    return Mutant(bytes: checkpoint.packed, story: story)
   }
 
-  private func change(_ files: inout SeedCheckpoint, using random: inout SplitMix64) -> String {
-    switch Int.random(in: 0..<7, using: &random) {
-    case 0...1: "config: " + edit(&files.config, using: &random)
-    case 2...3: "tokenizer: " + edit(&files.tokenizer, using: &random)
-    case 4: "settings: " + edit(&files.settings, using: &random)
-    default: "safetensors: " + editTensors(&files.tensors, using: &random)
+  private func change(_ checkpoint: inout SeedCheckpoint, using random: inout SplitMix64) -> String {
+    let choices = checkpoint.files.enumerated().flatMap { Array(repeating: $0, count: $1.weight) }
+    guard let index = choices.randomElement(using: &random) else { return "nothing; " }
+    let name = checkpoint.files[index].name
+    if Int.random(in: 0..<64, using: &random) == 0 {
+      checkpoint.files.remove(at: index)
+      return "\(name) removed; "
     }
+    let isJSON = !name.hasSuffix(".safetensors")
+    return "\(name): "
+      + (isJSON
+        ? edit(&checkpoint.files[index].bytes, using: &random)
+        : editTensors(&checkpoint.files[index].bytes, using: &random))
   }
 
   /// Changes the header, whose length is then right more often than not.
@@ -72,6 +86,7 @@ struct CheckpointMutator: MutantSource {
     "9223372036854775807", "-9223372036854775808", "18446744073709551615", "1e999", "0.5", "null", "true",
     "false", "\"\"", "\"a\"", "[]", "{}", "[[[]]]", "\"\\ud800\"", "\"\\u0000\"", "\"F16\"", "\"BF16\"",
     "\"I64\"",
+    "\"Pooling\"", "\"1_Pooling\"", "\"..\"", "\"a/b\"", "\"cls\"", "\"lasttoken\"",
     "\"yarn\"", "\"longrope\"", "\"llama3\"", "\"linear\"", "\"Unigram\"", "\"WordPiece\"", "[1,2]", "[0,0]",
     "[\"a\",1]", "{\"id\":1}", "\"Qwen2ForCausalLM\"", "\"Gemma2ForCausalLM\"", "\"Phi3ForCausalLM\"",
   ]
@@ -133,22 +148,17 @@ struct CheckpointMutator: MutantSource {
     let folder = path + ".folder"
     defer { try? FileManager.default.removeItem(atPath: folder) }
     do { try SeedCheckpoint.unpack(bytes, to: folder) } catch { return .refused("unpacked") }
-    do throws(ModelError) {
-      let model = try Model(path: folder)
-      run(model)
-      return .accepted
-    } catch {
-      if case .checkpoint(let inner) = error { return refused(inner) }
-      if case .file(let inner) = error { return refused(inner) }
-      return refused(error)
-    }
+    return open(folder)
   }
 }
 
-/// Tokenizer files of some megabytes whose many small parts cost a careless reader many times their
-/// size.
+/// Files of a tokenizer of some megabytes whose many small parts cost a careless reader many times
+/// their size.
 enum JSONAmplifier: CaseIterable {
-  case emptyArrays, numbers, nested, members, merges, added, marks, unclosed
+  case emptyArrays, numbers, nested, members, merges, added, marks, unclosed, words, probabilities, lines
+
+  /// The file that it stands for.
+  var fileName: String { self == .lines ? "vocab.txt" : "tokenizer.json" }
 
   var bytes: [UInt8] {
     let many = 1 << 20
@@ -165,6 +175,9 @@ enum JSONAmplifier: CaseIterable {
       case .marks:
         "{\"model\":{\"type\":\"BPE\",\"vocab\":{\"\(String(repeating: "\u{301}\u{323}", count: many))\":1},\"merges\":[]}}"
       case .unclosed: "{\"model\":\"" + String(repeating: "a", count: 8 * many)
+      case .words: "{\"model\":{\"type\":\"WordPiece\",\"vocab\":{\(list("\"##\":1"))}}}"
+      case .probabilities: "{\"model\":{\"type\":\"Unigram\",\"vocab\":[\(list("[\"a\",-1]"))]}}"
+      case .lines: "[UNK]\n[CLS]\n[SEP]\n" + String(repeating: "\n", count: 16 * many)
       }
     return Array(text.utf8)
   }

@@ -24,10 +24,34 @@ func exerciseModel(path: String) -> Outcome {
   } catch {
     return refused(error)
   }
+  return outcome { () throws(ModelError) in run(try Model(path: path)) }
+}
+
+/// Opens the folder as a model, and runs it.
+@Sendable func exerciseCheckpoint(path: String) -> Outcome {
+  outcome { () throws(ModelError) in run(try Model(path: path)) }
+}
+
+/// Opens the file or folder as a sentence encoder, and encodes short, long and odd texts.
+@Sendable func exerciseEncoder(path: String) -> Outcome {
+  let texts = [
+    "The cat sat, été 한글 1️⃣ ｱ [MASK]</s> \u{0}", "", String(repeating: "the cats ", count: 200),
+    String(repeating: "abc", count: 400),
+  ]
+  return outcome { () throws(ModelError) in
+    let encoder = try SentenceEncoder(path: path, threads: 1)
+    let vectors = encoder.vectors(of: texts)
+    precondition(vectors.map(\.count) == texts.map { _ in encoder.dimensions })
+  }
+}
+
+/// What came of opening something; the file's own error is named in place of the model's.
+private func outcome(_ open: () throws(ModelError) -> Void) -> Outcome {
   do throws(ModelError) {
-    run(try Model(path: path))
+    try open()
     return .accepted
   } catch {
+    if case .checkpoint(let inner) = error { return refused(inner) }
     if case .file(let inner) = error { return refused(inner) }
     return refused(error)
   }

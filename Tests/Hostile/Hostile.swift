@@ -1,7 +1,7 @@
 import ArgumentParser
 import Foundation
 
-/// Opens many damaged and lying models, adapters, checkpoints and pictures and checks that each is refused or
+/// Opens many damaged and lying models, adapters, checkpoints, encoders and pictures and checks that each is refused or
 /// accepted, in time and within bounds of memory, and that none brings the process down.
 @main
 struct Hostile: ParsableCommand {
@@ -18,8 +18,11 @@ struct Hostile: ParsableCommand {
 
   @Flag(help: "Make mutants of an adapter of the tiny model, in place of a model.")
   var adapter = false
-  @Flag(help: "Make mutants of documents, chat templates, vocabularies and a sentence encoder instead.")
+  @Flag(help: "Make mutants of documents, chat templates and vocabularies, in place of a model.")
   var texts = false
+
+  @Flag(help: "Make mutants of sentence encoders, folders and files, in place of a model.")
+  var encoders = false
 
   @Flag(help: "Make mutants of tiny checkpoint folders, in place of a model.")
   var checkpoints = false
@@ -69,7 +72,10 @@ struct Hostile: ParsableCommand {
     if adapter { return try AdapterMutator(seed: seed) }
     if texts { return try TextMutator(seed: seed) }
     if let images { return try ImageMutator(folder: images, seed: seed) }
-    if checkpoints { return CheckpointMutator(seed: seed) }
+    if encoders { return try EncoderMutator(seed: seed) }
+    if checkpoints {
+      return CheckpointMutator(seed: seed, seeds: SeedCheckpoint.decoders, open: exerciseCheckpoint)
+    }
     let bytes = try model.map { [UInt8](try Data(contentsOf: URL(filePath: $0))) } ?? SeedModel.bytes()
     return try Mutator(model: bytes, seed: seed)
   }
@@ -78,7 +84,9 @@ struct Hostile: ParsableCommand {
     var arguments = ["--seed", "\(seed)", "--time-limit", "\(timeLimit)"]
     if let model { arguments.append(model) }
     if let images { arguments += ["--images", images] }
-    let flags = [("--adapter", adapter), ("--checkpoints", checkpoints), ("--texts", texts)]
+    let flags = [
+      ("--adapter", adapter), ("--checkpoints", checkpoints), ("--texts", texts), ("--encoders", encoders),
+    ]
     return arguments + flags.filter(\.1).map(\.0)
   }
 

@@ -2,47 +2,64 @@ import Foundation
 
 /// A sound checkpoint of one layer as its files' bytes.
 struct SeedCheckpoint {
-  var config: [UInt8]
-  var tokenizer: [UInt8]
-  var settings: [UInt8]
-  var tensors: [UInt8]
+  struct File {
+    /// The path within the folder.
+    let name: String
+    var bytes: [UInt8]
+    /// How often it is changed beside the others.
+    var weight = 1
+  }
 
-  private static let names = ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"]
-  private var parts: [[UInt8]] { [config, tokenizer, settings, tensors] }
+  var files: [File]
 
-  var byteCount: Int { parts.reduce(0) { $0 + $1.count } }
+  var byteCount: Int { files.reduce(0) { $0 + $1.bytes.count } }
 
-  /// The files one after the other, each after its length.
-  var packed: [UInt8] {
-    var bytes: [UInt8] = []
-    for part in parts {
-      bytes.appendInteger(UInt64(part.count))
-      bytes += part
+  /// The bytes of a file; of one that was not there, a new file.
+  subscript(name: String) -> [UInt8] {
+    get { files.first { $0.name == name }?.bytes ?? [] }
+    set {
+      files.removeAll { $0.name == name }
+      files.append(File(name: name, bytes: newValue))
     }
-    return bytes
+  }
+
+  /// The files one after the other, name and bytes each after its length.
+  var packed: [UInt8] {
+    var pack: [UInt8] = []
+    for file in files {
+      pack.appendText(file.name)
+      pack.appendInteger(UInt64(file.bytes.count))
+      pack += file.bytes
+    }
+    return pack
   }
 
   struct Unsound: Error {}
 
   /// Writes the files of a pack to a new folder.
   static func unpack(_ pack: Data, to folder: String) throws {
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     var rest = pack[...]
-    for name in names {
+    func next() throws -> Data {
       guard rest.count >= 8 else { throw Unsound() }
       let count = rest.prefix(8).reversed().reduce(0) { $0 << 8 | Int($1) }
       rest = rest.dropFirst(8)
       guard count >= 0, count <= rest.count else { throw Unsound() }
-      try rest.prefix(count).write(to: URL(filePath: "\(folder)/\(name)"))
-      rest = rest.dropFirst(count)
+      defer { rest = rest.dropFirst(count) }
+      return rest.prefix(count)
+    }
+    while !rest.isEmpty {
+      let url = URL(filePath: "\(folder)/\(String(decoding: try next(), as: UTF8.self))")
+      try FileManager.default.createDirectory(
+        at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+      try next().write(to: url)
     }
   }
 
   private static let width = 64
   private static let hidden = 64
 
-  /// One of each way to tokenize, and of each way to name tensors.
-  static var all: [SeedCheckpoint] {
+  /// Decoders: one of each way to tokenize, and of each way to name tensors.
+  static var decoders: [SeedCheckpoint] {
     [
       make("LlamaForCausalLM", rotary: #"{"rope_type":"llama3","rope_theta":500.0,"factor":8.0}"#, byteLevel),
       make("Qwen2ForCausalLM", rotary: #"{"rope_type":"yarn","rope_theta":1e6,"factor":4.0}"#, byteLevel),
@@ -70,9 +87,12 @@ struct SeedCheckpoint {
       {"bos_token":"#","eos_token":{"content":"$"},"add_bos_token":true,"add_prefix_space":false,
       "chat_template":"{% for m in messages %}{{ m.content }}{% endfor %}"}
       """
-    return SeedCheckpoint(
-      config: Array(config.utf8), tokenizer: Array(tokenizer.utf8), settings: Array(settings.utf8),
-      tensors: tensors(name))
+    return SeedCheckpoint(files: [
+      File(name: "config.json", bytes: Array(config.utf8), weight: 2),
+      File(name: "tokenizer.json", bytes: Array(tokenizer.utf8), weight: 2),
+      File(name: "tokenizer_config.json", bytes: Array(settings.utf8)),
+      File(name: "model.safetensors", bytes: tensors(name), weight: 2),
+    ])
   }
 
   /// 64 tokens: the signs from `!` on.
@@ -124,10 +144,11 @@ struct SeedCheckpoint {
       shapes.append(("model.layers.0.mlp.gate_proj", [hidden, width]))
       shapes.append(("model.layers.0.mlp.up_proj", [hidden, width]))
     }
-    return file(shapes)
+    return safetensors(shapes.map { ($0 + ".weight", $1) })
   }
 
-  private static func file(_ shapes: [(String, [Int])]) -> [UInt8] {
+  /// A file of random values in bfloat16.
+  static func safetensors(_ shapes: [(String, [Int])]) -> [UInt8] {
     var random = SplitMix64(state: 0x5EED)
     var entries: [String] = []
     var data: [UInt8] = []
@@ -138,7 +159,7 @@ struct SeedCheckpoint {
           UInt16(truncatingIfNeeded: Float.random(in: -0.3...0.3, using: &random).bitPattern >> 16))
       }
       entries.append(
-        "\"\(name).weight\":{\"dtype\":\"BF16\",\"shape\":\(shape),\"data_offsets\":[\(start),\(data.count)]}"
+        "\"\(name)\":{\"dtype\":\"BF16\",\"shape\":\(shape),\"data_offsets\":[\(start),\(data.count)]}"
       )
     }
     let header = "{\(entries.joined(separator: ","))}"

@@ -116,7 +116,7 @@ enum SeedModel {
   }
 
   /// Random values of small magnitude.
-  private static func weights(
+  static func weights(
     count: Int, type: TensorType, using random: inout SplitMix64
   ) -> [UInt8] {
     if type == .f32 {

@@ -130,9 +130,6 @@ struct TextMutator: MutantSource {
       precondition(!error.description.isEmpty)
       return .refused("tokenizer")
     }
-    if let encoder = try? SentenceEncoder(file: file, threads: 1) {
-      _ = encoder.vectors(of: ["the cat", ""])
-    }
     return .accepted
   }
 }

@@ -60,58 +60,39 @@ enum TextSeeds {
   }
 }
 
-/// Small sound files of encoders' vocabularies; the first with the encoder itself.
+/// Small sound vocabularies of the kinds that encoders have.
 enum SeedVocabulary {
-  static var wordPiece: [UInt8] {
-    var file = GGUFWriter(), random = SplitMix64(state: 7)
-    let tokens =
-      ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + ["▁the", "▁cat", "s", "▁sat", ",", "▁e", "te", "▁1"]
-    file.add("general.architecture", .string("bert"))
-    for (name, value) in [
-      ("block_count", 1), ("context_length", 64), ("embedding_length", 32), ("feed_forward_length", 32),
-      ("attention.head_count", 1), ("pooling_type", 1),
-    ] { file.add("bert." + name, .uint32(UInt32(value))) }
-    file.add("bert.attention.layer_norm_epsilon", .float32(1e-12))
-    addTokens(tokens, kinds: tokens.indices.map { $0 < 5 ? 3 : 1 }, model: "bert", &file)
+  static let wordPieceTokens =
+    ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + ["▁the", "▁cat", "s", "▁sat", ",", "▁e", "te", "▁1"]
+  static let unigramTokens = ["<pad>", "</s>", "<unk>", "▁", "▁the", "▁cat", "s", "a", "b", "c", "abc", "é"]
+
+  static var wordPiece: [UInt8] { file("bert", addWordPieces) }
+  static var unigram: [UInt8] { file("t5", addUnigram) }
+
+  private static func file(_ architecture: String, _ addTokens: (inout GGUFWriter) -> Void) -> [UInt8] {
+    var file = GGUFWriter()
+    file.add("general.architecture", .string(architecture))
+    addTokens(&file)
+    return file.bytes
+  }
+
+  static func addWordPieces(to file: inout GGUFWriter) {
+    let tokens = wordPieceTokens
+    add(tokens, kinds: tokens.indices.map { $0 < 5 ? 3 : 1 }, model: "bert", &file)
     for (name, id) in [("unknown", 1), ("cls", 2), ("seperator", 3)] {
       file.add("tokenizer.ggml.\(name)_token_id", .uint32(UInt32(id)))
     }
-    for (name, shape) in tensors(vocabulary: tokens.count) {
-      let values = (0..<shape.reduce(1, *)).flatMap { _ in
-        let bits = Float.random(in: -1...1, using: &random).bitPattern
-        return (0..<4).map { UInt8(truncatingIfNeeded: bits >> UInt32(8 * $0)) }
-      }
-      file.add(tensor: name, shape: shape, type: .f32, bytes: values)
-    }
-    return file.bytes
   }
 
-  private static func tensors(vocabulary: Int) -> [(String, [Int])] {
-    var tensors = [
-      ("token_embd.weight", [32, vocabulary]), ("position_embd.weight", [32, 64]),
-      ("token_types.weight", [32, 2]),
-    ]
-    for name in ["token_embd_norm", "blk.0.attn_output_norm", "blk.0.layer_output_norm"] {
-      tensors += [(name + ".weight", [32]), (name + ".bias", [32])]
-    }
-    for name in ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_up", "ffn_down"] {
-      tensors += [("blk.0.\(name).weight", [32, 32]), ("blk.0.\(name).bias", [32])]
-    }
-    return tensors
-  }
-
-  static var unigram: [UInt8] {
-    var file = GGUFWriter()
-    let tokens = ["<pad>", "</s>", "<unk>", "▁", "▁the", "▁cat", "s", "a", "b", "c", "abc", "é"]
-    file.add("general.architecture", .string("t5"))
-    addTokens(tokens, kinds: tokens.indices.map { $0 == 2 ? 2 : $0 < 2 ? 3 : 1 }, model: "t5", &file)
+  static func addUnigram(to file: inout GGUFWriter) {
+    let tokens = unigramTokens
+    add(tokens, kinds: tokens.indices.map { $0 == 2 ? 2 : $0 < 2 ? 3 : 1 }, model: "t5", &file)
     file.add("tokenizer.ggml.scores", .floats(tokens.indices.map { -Float($0) }))
     file.add("tokenizer.ggml.add_space_prefix", .bool(true))
     file.add("tokenizer.ggml.remove_extra_whitespaces", .bool(true))
-    return file.bytes
   }
 
-  private static func addTokens(_ tokens: [String], kinds: [Int32], model: String, _ file: inout GGUFWriter) {
+  private static func add(_ tokens: [String], kinds: [Int32], model: String, _ file: inout GGUFWriter) {
     file.add("tokenizer.ggml.model", .string(model))
     file.add("tokenizer.ggml.tokens", .strings(tokens))
     file.add("tokenizer.ggml.token_type", .int32s(kinds))

@@ -18,10 +18,12 @@ struct WordList {
     guard file.count <= Self.maximumBytes else {
       throw .invalid(path: path, field: "the file", problem: "is larger than any list of words")
     }
-    lines = Self.lines(file.bytes(0..<file.count))
-    guard lines.count <= Vocabulary.mostTokens else {
+    let bytes = file.bytes(0..<file.count)
+    // Counted first, for a line takes more memory than its bytes.
+    guard bytes.count(where: { $0 == 0x0A }) <= Vocabulary.mostTokens else {
       throw .invalid(path: path, field: "the file", problem: "has more than \(Vocabulary.mostTokens) lines")
     }
+    lines = Self.lines(bytes)
     lowercases = settings.value("do_lower_case")?.bool ?? true
     var roles: [String: [UInt8]] = [:]
     for (role, text) in Self.usual { roles[role] = Array((settings.token(role) ?? text).utf8) }

@@ -26,6 +26,12 @@ struct EncoderConfig: Sendable {
 
   var headSize: Int { width / headCount }
 
+  /// Values of a head: four times those of any known encoder.
+  private static let largestHead = 512
+  /// Values of one layer's activations: eight times those of a large encoder with 8,192 positions. A file
+  /// of some megabytes may claim shapes that take a thousand times as much.
+  private static let mostActivations = 1 << 28
+
   /// Reads and checks the keys.
   ///
   /// - Throws: `ModelError`, naming the field.
@@ -33,8 +39,7 @@ struct EncoderConfig: Sendable {
     let name: String?
     do { name = try file.metadata.string("general.architecture") } catch { throw .file(error) }
     guard name == Self.architecture else {
-      throw .unsupported(
-        path: file.path, feature: "a decoder; sentences are encoded by models of the architecture bert")
+      throw .notEncoder(path: file.path, architecture: name ?? "unknown")
     }
     do { self = try Self(ConfigFields(file: file, prefix: Self.architecture)) } catch { throw .file(error) }
   }
@@ -55,6 +60,15 @@ struct EncoderConfig: Sendable {
     self.epsilon = Float(epsilon)
     guard width % headCount == 0, width % 32 == 0, feedForwardLength % 32 == 0 else {
       throw fields.invalid("embedding_length", "is \(width), which is no multiple of 32 or of the heads")
+    }
+    guard width / headCount <= Self.largestHead else {
+      throw fields.invalid(
+        "attention.head_count", "makes heads of \(width / headCount) values, more than \(Self.largestHead)")
+    }
+    guard contextLength * max(width, feedForwardLength) <= Self.mostActivations else {
+      throw fields.invalid(
+        "feed_forward_length",
+        "is \(feedForwardLength), which takes too much memory for \(contextLength) tokens")
     }
     switch try fields.optional("pooling_type", 0...4) ?? 1 {
     case 0, 1: pooling = .mean

@@ -102,6 +102,8 @@ public enum ModelError: Error, CustomStringConvertible {
   case checkpoint(CheckpointError)
   case unknownArchitecture(path: String, name: String)
   case unsupported(path: String, feature: String)
+  /// Sentences were to be encoded by another model than a sentence encoder.
+  case notEncoder(path: String, architecture: String)
   case kernels(KernelError)
   case tokenizer(TokenizerError)
   case template(path: String, TemplateError)
@@ -116,6 +118,9 @@ public enum ModelError: Error, CustomStringConvertible {
         + DecoderConfig.knownArchitectures.joined(separator: ", ")
     case .unsupported(let path, let feature):
       "\(path) needs \(feature), which is not supported; use another model"
+    case .notEncoder(let path, let architecture):
+      "\(path) holds a model of the architecture \(architecture), which encodes no sentences; give a sentence "
+        + "encoder, of the architecture \(EncoderConfig.architecture)"
     case .kernels(let error): error.description
     case .tokenizer(let error): error.description
     case .template(let path, let error): "\(path): the chat template cannot be used: \(error)"

@@ -34,6 +34,15 @@ struct CheckpointFileTests {
     #expect(text.contains("model.safetensors"))
   }
 
+  @Test func `a list of words that is nothing but lines is refused`() throws {
+    let lines = Data("[UNK]\n[CLS]\n[SEP]\n".utf8) + Data(repeating: 0x0A, count: 1 << 20)
+    let text = try refusal {
+      $0["tokenizer.json"] = nil
+      $0["vocab.txt"] = lines
+    }
+    #expect(text.contains("more than 1048576 lines"))
+  }
+
   @Test func `a length beyond the end is refused`() throws {
     #expect(try refusal { $0["model.safetensors"] = Data(little(UInt64.max)) }.contains("header"))
     #expect(try refusal { $0["model.safetensors"] = Data([1, 2]) }.contains("header"))

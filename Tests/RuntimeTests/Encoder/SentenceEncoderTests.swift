@@ -43,4 +43,18 @@ import Testing
     let decoder = try TinyModel(.llama).builder().open()
     #expect { _ = try SentenceEncoder(file: decoder) } throws: { "\($0)".contains("bert") }
   }
+
+  /// Such files need not be large, for their tensors may share bytes.
+  @Test func `shapes that take too much memory are refused`() throws {
+    var file = TinyEncoder().builder()
+    file.set("bert.feed_forward_length", .uint32(1 << 20))
+    #expect { _ = try SentenceEncoder(file: file.open()) } throws: { "\($0)".contains("too much memory") }
+    file = TinyEncoder().builder()
+    for (key, value) in [("embedding_length", 1_024), ("attention.head_count", 1)] {
+      file.set("bert.\(key)", .uint32(UInt32(value)))
+    }
+    file.tensors.removeAll { $0.name == "token_embd.weight" }
+    file.addFloats("token_embd.weight", shape: [1_024, 9], [Float](repeating: 0, count: 9 * 1_024))
+    #expect { _ = try SentenceEncoder(file: file.open()) } throws: { "\($0)".contains("heads of 1024") }
+  }
 }

@@ -48,7 +48,9 @@ struct TinyEncoder {
     }
   }
 
-  func open() throws -> GGUFFile {
+  func open() throws -> GGUFFile { try builder().open() }
+
+  func builder() -> GGUFBuilder {
     var file = GGUFBuilder()
     file.set("general.architecture", .string("bert"))
     for (name, value) in [
@@ -66,7 +68,7 @@ struct TinyEncoder {
     for (name, tensor) in tensors.sorted(by: { $0.key < $1.key }) {
       file.addFloats(name, shape: tensor.shape, tensor.values)
     }
-    return try file.open()
+    return file
   }
 
   // MARK: The same by its definition
