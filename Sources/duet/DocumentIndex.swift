@@ -24,6 +24,7 @@ struct DocumentIndex {
       bar.update(progress.bytesDone / 1_000, of: progress.bytesTotal / 1_000)
     }
     bar.clear()
+    if report.isEmpty, paths.count == 1, report.skipped.count == 1 { throw report.skipped[0] }
     nameSkipped(report.skipped, isVerbose: isVerbose)
     guard !report.isEmpty else { throw CommandError.noDocuments(paths: paths) }
     if isVerbose {

@@ -46,6 +46,7 @@ struct HistoryCommand: ParsableCommand {
     let (conversations, damaged) = ConversationFiles.all()
     for path in damaged { warn("\(path) is no conversation that can be read") }
     if json { return try printJSON(["conversations": conversations.map(Row.init)]) }
+    guard !conversations.isEmpty else { return try say("no conversation is kept") }
     var table = Table([("id", .left), ("model", .left), ("turns", .right), ("first question", .left)])
     for conversation in conversations {
       let row = Row(conversation)

