@@ -78,6 +78,37 @@ struct SpeedTests {
     #expect(try counts.collection.passages(matching: "quokka").count == 1)
   }
 
+  /// Vectors without meaning, of as many values as MiniLM's.
+  private struct RandomEncoder: TextEncoder {
+    let name = "random"
+    let dimensions = 384
+
+    func vectors(of texts: [String]) -> [[Float]] {
+      texts.map { text in
+        var random = SeededGenerator(state: text.utf8.reduce(0) { $0 &* 31 &+ UInt64($1) })
+        let vector = (0..<dimensions).map { _ in Float.random(in: -1...1, using: &random) }
+        let length = vector.reduce(0) { $0 + $1 * $1 }.squareRoot()
+        return vector.map { $0 / length }
+      }
+    }
+  }
+
+  /// As many passages as have their vectors compared for every question; the encoder takes no time.
+  @Test func queriesByMeaningToo() throws {
+    let folder = try TemporaryFolder()
+    var left = 5_400_000
+    var paths: [String] = []
+    for name in try FileManager.default.contentsOfDirectory(atPath: path).sorted() where left > 0 {
+      paths.append("\(path)/\(name)")
+      left -= try FileManager.default.attributesOfItem(atPath: "\(path)/\(name)")[.size] as? Int ?? 0
+    }
+    let library = try DocumentLibrary(path: folder.file("index.sqlite"))
+    let collection = try library.add(paths: paths).collection.ranked(by: RandomEncoder())
+    let time = try clock.measure { try collection.encodePassages() }
+    print("\(try collection.passageCount()) passages, vectors stored in \(time)")
+    try ask(collection)
+  }
+
   private func ask(_ collection: DocumentCollection) throws {
     for question in [
       "what is the name of the first university in the city", "who won the war in 1865", "the of and in to a",

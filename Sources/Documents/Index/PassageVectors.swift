@@ -123,21 +123,20 @@ extension DocumentCollection {
   /// them where the collection is small, or else with `candidates`.
   func cosines(
     _ question: [Float], encoder: any TextEncoder, passageCount: Int, candidates: [Int64], in db: Database
-  ) throws -> [Int64: Double] {
-    var cosines: [Int64: Double] = [:]
+  ) throws -> [(id: Int64, cosine: Double)] {
+    var cosines: [(id: Int64, cosine: Double)] = []
     func add(_ row: Row) throws {
-      let data: Data = try row.value("vector")
-      let vector = PassageVector(data, dimensions: encoder.dimensions)
-      cosines[try row.value("chunk_id")] = vector?.cosine(question)
+      let stored: DatabaseValue = row[1]
+      guard let data = Data.fromDatabaseValue(stored), let id = Int64.fromDatabaseValue(row[0]) else {
+        throw DamagedRow(column: "vector")
+      }
+      guard let vector = PassageVector(data, dimensions: encoder.dimensions) else { return }
+      cosines.append((id, vector.cosine(question)))
     }
     if passageCount <= Self.mostScanned {
+      cosines.reserveCapacity(passageCount)
       let rows = try Row.fetchCursor(
-        db,
-        sql: """
-          SELECT vectors.chunk_id, vectors.vector FROM vectors
-          JOIN chunks ON chunks.id = vectors.chunk_id JOIN files ON files.id = chunks.file_id
-          WHERE files.collection_id = ? AND vectors.encoder = ?
-          """, arguments: [id, encoder.name])
+        try db.cachedStatement(sql: Self.allVectors), arguments: [id, encoder.name])
       while let row = try rows.next() { try add(row) }
       return cosines
     }
@@ -148,6 +147,13 @@ extension DocumentCollection {
     }
     return cosines
   }
+
+  /// In an order that finds the passages of a file in the index alone, without reading their texts.
+  private static let allVectors = """
+    SELECT vectors.chunk_id, vectors.vector FROM files CROSS JOIN chunks ON chunks.file_id = files.id
+    CROSS JOIN vectors ON vectors.chunk_id = chunks.id
+    WHERE files.collection_id = ? AND vectors.encoder = ?
+    """
 
   /// Vectors that are all looked at for a question; of more only those of candidates.
   static let mostScanned = 10_000

@@ -46,9 +46,10 @@ public struct DocumentCollection: Sendable {
       try self.cosines(
         vector, encoder: encoder, passageCount: passages.count, candidates: passages.map(\.id), in: db)
     }
+    let byID = Dictionary(cosines.map { ($0.id, $0.cosine) }) { first, _ in first }
     return passages.map { passage in
       var passage = passage
-      passage.similarity = cosines[passage.id]
+      passage.similarity = byID[passage.id]
       return passage
     }
   }
@@ -103,18 +104,34 @@ public struct DocumentCollection: Sendable {
     let cosines = try cosines(
       question, encoder: encoder, passageCount: query.passageCount, candidates: Array(known), in: db)
     guard !cosines.isEmpty else { return scored }
-    let closest = cosines.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(Self.closest)
-    let others = try closest.filter { !known.contains($0.key) }.compactMap { try passage($0.key, in: db) }
+    let closest = Self.closest(of: cosines).map(\.id)
+    let others = try closest.filter { !known.contains($0) }.compactMap { try passage($0, in: db) }
     let all = scored + (try score(others, query, in: db))
+    let wanted = Set(all.map(\.passage.id))
+    let byID = Dictionary(cosines.lazy.filter { wanted.contains($0.id) }.map { ($0.id, $0.cosine) }) { $1 }
     let most = max(Self.mostPerRarity * query.totalRarity, .leastNormalMagnitude)
-    let mean = cosines.values.reduce(0, +) / Double(cosines.count)
+    let mean = cosines.reduce(0) { $0 + $1.cosine } / Double(cosines.count)
     return all.map { candidate in
       var candidate = candidate
-      let cosine = cosines[candidate.passage.id] ?? mean
+      let cosine = byID[candidate.passage.id] ?? mean
       candidate.passage.score = candidate.passage.score / most + max(0, cosine)
-      candidate.passage.similarity = cosines[candidate.passage.id]
+      candidate.passage.similarity = byID[candidate.passage.id]
       return candidate
     }.sorted { $0.passage.score > $1.passage.score }
+  }
+
+  /// The highest cosines, the highest first and of equal ones the lower id. O(cosines) where most are low.
+  private static func closest(of cosines: [(id: Int64, cosine: Double)]) -> [(id: Int64, cosine: Double)] {
+    func precedes(_ x: (id: Int64, cosine: Double), _ y: (id: Int64, cosine: Double)) -> Bool {
+      (y.cosine, x.id) < (x.cosine, y.id)
+    }
+    var best: [(id: Int64, cosine: Double)] = []
+    for candidate in cosines {
+      if best.count == closest, let last = best.last, !precedes(candidate, last) { continue }
+      best.insert(candidate, at: best.firstIndex { precedes(candidate, $0) } ?? best.count)
+      if best.count > closest { best.removeLast() }
+    }
+    return best
   }
 
   private func passage(_ id: Int64, in db: Database) throws -> Passage? {
