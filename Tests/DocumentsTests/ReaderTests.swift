@@ -120,6 +120,8 @@ import Testing
     #expect(document.parts == ["First page.", "More.", "Second page."])
     #expect(document.blocks.map(\.page) == [1, 1, 2])
     #expect(throws: ReadError.noPDFExtractor) { try DocumentReader().document([], path: "a.pdf") }
+    let scans = DocumentReader(pdfText: { _ in "\u{0C}\u{0C}" })
+    #expect(throws: ReadError.scan) { try scans.document(Array("%PDF-1.7".utf8), path: "a.pdf") }
   }
 
   @Test func unknownExtensionsAreSniffed() throws {
@@ -132,7 +134,7 @@ import Testing
     let all: [ReadError] = [
       .missing, .notAFile, .unreadable, .tooLarge(bytes: 2, limit: 1), .binary, .encoding(name: "x"),
       .damaged(format: "ZIP", problem: "ends"), .bomb(limit: 1), .noPDFExtractor, .extraction(problem: "x"),
-      .empty,
+      .empty, .scan,
     ]
     for error in all { #expect(!error.description.contains("\n")) }
   }

@@ -4,7 +4,7 @@
     tools/bench/make_texts.py FOLDER [--megabytes 100] [--seed 1]
 
 Files hold 20 to 400 kB, in paragraphs of 30 to 150 words. DUET_DOCUMENTS_BENCH=FOLDER tools/test --filter
-SpeedTests then measures indexing beside a bare FTS5 table, and queries.
+DocumentsTests.SpeedTests then measures indexing beside a bare FTS5 table, and queries.
 """
 
 import argparse

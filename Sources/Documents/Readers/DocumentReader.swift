@@ -56,7 +56,7 @@ package struct DocumentReader: Sendable {
     let text: String
     do { text = try pdfText(path) } catch { throw .extraction(problem: "\(error)") }
     let document = PlainTextReader.document(try TextDecoding.utf8(Array(text.utf8)[...]), layout: .pages)
-    guard !document.blocks.isEmpty else { throw .empty }
+    guard !document.blocks.isEmpty else { throw .scan }
     return document
   }
 }

@@ -14,6 +14,8 @@ public enum ReadError: Error, Equatable, Sendable, CustomStringConvertible {
   case noPDFExtractor
   case extraction(problem: String)
   case empty
+  /// A paged document has no text in it, as a scan.
+  case scan
 
   /// What is wrong and what to do, to be read behind the file's path.
   public var description: String {
@@ -29,7 +31,8 @@ public enum ReadError: Error, Equatable, Sendable, CustomStringConvertible {
     case .bomb(let limit): "decompresses to more than \(limit) bytes; it is damaged or malicious"
     case .noPDFExtractor: "needs pdftotext to be read; install poppler-utils"
     case .extraction(let problem): "gave no text: \(problem)"
-    case .empty: "holds no text; if it is a scan, have its text recognised first"
+    case .empty: "holds no text; give another file"
+    case .scan: "has pages but no text; if it is a scan, have its text recognised first"
     }
   }
 }
