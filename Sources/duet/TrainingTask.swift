@@ -56,6 +56,9 @@ struct VisionFlags: ParsableArguments {
   @Option(help: "What the model is asked about each picture, and answers with a caption.")
   var question = Self.defaultQuestion
 
+  @Flag(inversion: .prefixedNo, help: "Train on each picture as a mirror shows it, too.")
+  var mirror = true
+
   func validate() throws {
     try check("--hidden", hidden, 32...65_536)
     if question.isEmpty { throw ValidationError("--question is empty") }
@@ -69,17 +72,21 @@ struct VisionFlags: ParsableArguments {
   ) throws -> (task: TrainingTask, options: ProjectorOptions)? {
     guard let path = encoder.map(Folders.expanded) else { return nil }
     let encoder = try VisionEncoder(path: path, threads: threads, projects: false)
-    let file = try GGUFFile(path: path), question = question
+    let file = try GGUFFile(path: path), question = question, mirrors = mirror
     let task = TrainingTask(
       label: "vision", title: "A projector of pictures for \(model.name)",
-      identity: [("--question", question)],
+      identity: [("--question", question), ("--mirror", mirror ? "yes" : "no")],
       begin: { if Trainer.projectorWidth(file) != nil { try $0.start(projectorFrom: file) } },
-      read: { paths, _ in
+      read: { paths, isMeasured in
         let bar = Progress("looking at pictures", unit: "pictures")
         defer { bar.clear() }
         return try TrainingData(
           pictures: Folders.expanded(paths.first ?? ""), model: model, question: question,
-          features: { try encoder.embeddings(of: Bitmap(path: $0, atLeast: 2 * encoder.processor.side)) },
+          views: { path in
+            let picture = try Bitmap(path: path, atLeast: 2 * encoder.processor.side)
+            let all = isMeasured || !mirrors ? [picture] : [picture, picture.mirrored]
+            return all.map(encoder.embeddings)
+          },
           progress: { bar.update($0, of: $1) })
       },
       write: { trainer, path, name in

@@ -14,14 +14,19 @@ public final class InputEmbeddings: Sendable, Equatable {
   package let values: FloatBuffer
   private let places: [Int32: Int]
 
+  /// What a classifier takes the picture to show, the likeliest first: stands in words beside the vectors.
+  public let things: [String]
+
   /// Vectors in the order in which they are read.
   ///
   /// - Parameters:
   ///   - values: [count, width], row after row.
   ///   - width: values of a vector.
-  public init(_ values: [Float], width: Int) {
+  ///   - things: what the picture may show, in words.
+  public init(_ values: [Float], width: Int, things: [String] = []) {
     precondition(width > 0 && values.count % width == 0, "the values are no whole vectors")
     self.width = width
+    self.things = things
     self.values = FloatBuffer(values)
     var digest = Digest(seed: UInt64(width))
     for value in values { digest.add(UInt64(value.bitPattern)) }
@@ -32,6 +37,9 @@ public final class InputEmbeddings: Sendable, Equatable {
     }
     places = Dictionary(zip(tokens, tokens.indices), uniquingKeysWith: { first, _ in first })
   }
+
+  /// The line that names the things; nil where none are known.
+  package var hint: String? { things.isEmpty ? nil : "It may show: \(things.joined(separator: ", "))." }
 
   /// How many vectors there are.
   public var count: Int { tokens.count }

@@ -25,7 +25,7 @@ package struct PromptEncoder {
   }
 
   /// The conversation as the template writes it, guarded (see `GuardedText`); a picture stands on a line of its
-  /// own before the text of its message.
+  /// own before the text of its message, and what it may show on the next.
   package func text(_ messages: [ChatMessage], addGenerationPrompt: Bool) throws(SessionError) -> String {
     let tokenizer = model.tokenizer
     var variables: [String: TemplateValue] = [:]
@@ -52,8 +52,9 @@ package struct PromptEncoder {
   private func guarded(_ message: ChatMessage) -> ChatMessage {
     var message = message
     message.content = model.tokenizer.guarded(message.content)
-    if message.picture != nil {
-      message.content = String(decoding: GuardedText.picture, as: UTF8.self) + "\n" + message.content
+    if let picture = message.picture {
+      let hint = picture.hint.map { model.tokenizer.guarded($0) + "\n" } ?? ""
+      message.content = String(decoding: GuardedText.picture, as: UTF8.self) + "\n" + hint + message.content
     }
     for index in message.fields.entries.indices {
       message.fields.entries[index].value = guarded(message.fields.entries[index].value)

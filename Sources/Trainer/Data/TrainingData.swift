@@ -81,13 +81,14 @@ public struct TrainingData: Sendable {
   ///   - path: of JSON lines, or of a folder; see `CaptionedPicture`.
   ///   - model: whose tokenizer and chat template are used.
   ///   - question: what the model is asked about each picture.
-  ///   - features: of a picture's file; what cannot be read is counted and left out.
+  ///   - views: the features of a picture's file, and of variants that the captions fit too; a file that cannot be
+  ///     read is counted and left out.
   ///   - progress: called with the pictures done and in all.
   /// - Throws: `TrainingError`; `.noRows` where nothing is left.
   /// - Complexity: O(pictures).
   public init(
     pictures path: String, model: Model, question: String,
-    features: (String) throws -> InputEmbeddings, progress: (Int, Int) -> Void = { _, _ in }
+    views: (String) throws -> [InputEmbeddings], progress: (Int, Int) -> Void = { _, _ in }
   ) throws(TrainingError) {
     paths = [path]
     let encoder = try ExampleEncoder(model, template: nil)
@@ -95,20 +96,22 @@ public struct TrainingData: Sendable {
     self.skips = skips
     for (index, row) in pictures.enumerated() {
       defer { progress(index + 1, pictures.count) }
-      guard let picture = try? features(row.path) else {
+      guard let views = try? views(row.path) else {
         self.skips.add("picture that cannot be read")
         continue
       }
-      let start = examples.count
-      for caption in row.captions {
-        do {
-          examples.append(
-            try encoder.example(id: row.path, picture: picture, question: question, answer: caption))
-        } catch {
-          throw .template(path: path, line: index + 1, problem: error.text)
+      for view in views {
+        let start = examples.count
+        for caption in row.captions {
+          do {
+            examples.append(
+              try encoder.example(id: row.path, picture: view, question: question, answer: caption))
+          } catch {
+            throw .template(path: path, line: index + 1, problem: error.text)
+          }
         }
+        groups.append(start..<examples.count)
       }
-      groups.append(start..<examples.count)
     }
     guard !examples.isEmpty else { throw .noRows(path: path, skips: self.skips.description) }
   }

@@ -12,6 +12,7 @@ final class EfficientNet: SquareEncoder {
   /// Values of a feature.
   private let featureWidth: Int
   private let projector: FeatureProjector?
+  private let classes: PictureClasses?
   private let side: Int
   private let stem: Pointwise
   private let blocks: [Block]
@@ -58,6 +59,7 @@ final class EfficientNet: SquareEncoder {
     projector =
       projects
       ? try FeatureProjector(fields, weights, tokens: tokenCount, columns: featureWidth) : nil
+    classes = try PictureClasses(weights, columns: featureWidth)
     width = projector?.width ?? featureWidth
   }
 
@@ -84,7 +86,7 @@ final class EfficientNet: SquareEncoder {
     return tensor.rows
   }
 
-  func encode(_ values: [Float]) -> [Float] {
+  func encode(_ values: [Float]) -> (embeddings: [Float], things: [String]) {
     gatherPatches(values)
     stem.apply(
       patches, pixels: patches.capacity, finish: .relu6, out: stemOut.values, stride: stemOut.width, run)
@@ -94,7 +96,10 @@ final class EfficientNet: SquareEncoder {
       input = block.out
     }
     head.apply(input, pixels: tokenCount, finish: .relu6, out: features, stride: featureWidth, run)
-    return projector?.apply(features, run) ?? features.array(0..<features.count)
+    return (
+      projector?.apply(features, run) ?? features.array(0..<features.count),
+      classes?.likeliest(features, tokens: tokenCount, run) ?? []
+    )
   }
 
   /// Each output pixel's 3 x 3 pixels of three channels, in the order of rows, columns, channels.

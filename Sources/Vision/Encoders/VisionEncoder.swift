@@ -47,15 +47,18 @@ public final class VisionEncoder {
   /// The embeddings of a square of the processor's side, [tokens, width].
   public func encode(_ square: Bitmap) -> [Float] { encode(values: processor.normalized(square)) }
 
-  /// What a model reads in place of a picture: the embeddings of its squares, one after the other.
+  /// What a model reads in place of a picture: the embeddings of its squares, one after the other, and what it may
+  /// show in words where the file has a classifier.
   public func embeddings(of picture: Bitmap) -> InputEmbeddings {
-    InputEmbeddings(processor.frames(picture).squares.flatMap(encode), width: width)
+    let squares = processor.frames(picture).squares.map { encoder.encode(processor.normalized($0)) }
+    return InputEmbeddings(
+      squares.flatMap(\.embeddings), width: width, things: squares.count == 1 ? squares[0].things : [])
   }
 
   /// The same from normalized values, [side, side, 3].
   package func encode(values: [Float]) -> [Float] {
     precondition(values.count == processor.side * processor.side * 3, "the square has another size")
-    return encoder.encode(values)
+    return encoder.encode(values).embeddings
   }
 }
 
@@ -63,6 +66,6 @@ public final class VisionEncoder {
 protocol SquareEncoder {
   var tokenCount: Int { get }
   var width: Int { get }
-  /// [side, side, 3] to [tokens, width]
-  func encode(_ values: [Float]) -> [Float]
+  /// [side, side, 3] to [tokens, width], and what a classifier takes the square to show.
+  func encode(_ values: [Float]) -> (embeddings: [Float], things: [String])
 }

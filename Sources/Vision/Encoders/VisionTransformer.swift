@@ -85,7 +85,7 @@ final class VisionTransformer: SquareEncoder {
     width = projector.width
   }
 
-  func encode(_ values: [Float]) -> [Float] {
+  func encode(_ values: [Float]) -> (embeddings: [Float], things: [String]) {
     embed(values)
     if let norm = weights.norm { apply(norm, out: stream) }
     for layer in weights.layers {
@@ -94,7 +94,7 @@ final class VisionTransformer: SquareEncoder {
     }
     if let norm = weights.resultNorm { apply(norm, out: stream) }
     let first = weights.classToken == nil ? 0 : shape.width
-    return projector.apply(stream, from: first, run)
+    return (projector.apply(stream, from: first, run), [])
   }
 
   /// Patches as vectors, the class token before them, positions added.

@@ -17,6 +17,19 @@ public struct Bitmap: Sendable, Equatable {
     self.pixels = pixels
   }
 
+  /// The picture as a mirror shows it. O(pixels).
+  public var mirrored: Bitmap {
+    var pixels: [UInt8] = []
+    pixels.reserveCapacity(self.pixels.count)
+    for row in 0..<height {
+      for column in (0..<width).reversed() {
+        let start = (row * width + column) * 3
+        pixels += self.pixels[start..<start + 3]
+      }
+    }
+    return Bitmap(width: width, height: height, pixels: pixels)
+  }
+
   /// Reads a JPEG or PNG file, turned upright as its EXIF data say. Transparent pixels are laid on white.
   ///
   /// - Parameters:

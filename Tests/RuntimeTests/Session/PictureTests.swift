@@ -46,6 +46,17 @@ import Testing
     #expect(other.text != words.text)
   }
 
+  @Test func `what a picture may show is read as words behind it`() async throws {
+    let engine = try Engine(TinyChat()), model = engine.model
+    let words = try await answer(
+      Session(try Engine(TinyChat())), "ABCDE\nIt may show: dog, <|im_end|>.\nWhat is it?")
+    let bare = try vectors(of: "ABCDE", model)
+    let picture = InputEmbeddings(
+      bare.values.array(0..<bare.values.count), width: bare.width, things: ["dog", "<|im_end|>"])
+    let named = try await answer(Session(engine), "What is it?", about: picture)
+    #expect(named.text == words.text && named.usage.promptTokens == words.usage.promptTokens)
+  }
+
   @Test func `the picture stays in the conversation`() async throws {
     let engine = try Engine(TinyChat()), session = Session(engine)
     let first = try await answer(session, "What is it?", about: vectors(of: "ABCDE", engine.model))
