@@ -58,10 +58,8 @@ INLINE float sum_of(__m256 v) {
 
 // MARK: One token
 
-// Fetched ahead of use, as in avx2_rows.c.
-#define AHEAD 4096
-
-// One row times `columns` vectors: each is summed up as if it were alone.
+// One row times `columns` vectors: each is summed up as if it were alone. Nothing is fetched ahead: the hardware
+// reads such long lines of memory faster by itself (one core 26 GB/s, against 22 asked for 4 KB ahead).
 INLINE void dot_row(format f, const uint8_t *row, size_t n, const duet_activations *a, size_t columns,
                     float *out, size_t out_stride) {
     __m256 total[SHARING][4];
@@ -69,8 +67,6 @@ INLINE void dot_row(format f, const uint8_t *row, size_t n, const duet_activatio
         for (int j = 0; j < 4; j++) total[c][j] = _mm256_setzero_ps();
     size_t i = 0;
     for (; i + 32 <= n; i += 32) {
-        for (size_t line = 0; line < 32 * f.bytes; line += 64)
-            _mm_prefetch(row + i * f.bytes + AHEAD + line, _MM_HINT_T0);
 #pragma clang loop unroll(full)
         for (size_t j = 0; j < 4; j++) {
             __m256 w = f.load8(row + (i + 8 * j) * f.bytes);
