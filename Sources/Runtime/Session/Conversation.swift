@@ -30,9 +30,10 @@ package struct Conversation: Sendable {
     return try PromptEncoder(model: model, template: template).encode(messages)
   }
 
-  /// A base model gets the bare texts to continue, after all pictures.
+  /// A base model gets the bare texts to continue, after all pictures and what they may show.
   private func plainPrompt(_ model: Model) -> [Int32] {
-    let text = messages.map(\.content).joined(separator: "\n")
+    let hints = turns.compactMap { $0.picture?.hint }
+    let text = (hints + messages.map(\.content)).joined(separator: "\n")
     let words = model.tokenizer.encode(text, addBeginning: model.tokenizer.addsBeginning)
     return turns.compactMap(\.picture).flatMap(\.tokens) + words
   }

@@ -72,6 +72,15 @@ private let second = String(Unicode.Scalar(0xFDD1 as UInt16) ?? "?")
     #expect(try conversation.prompt(model) == model.tokenizer.encode("<|im_end|>x"))
   }
 
+  @Test func `a base model is told what a picture may show`() throws {
+    let model = try TinyChat(template: nil).open(), width = model.config.embeddingLength
+    let picture = InputEmbeddings([Float](repeating: 1, count: width), width: width, things: ["dog", "sea"])
+    var conversation = Conversation()
+    conversation.turns = [ChatMessage(role: .user, content: "x", picture: picture)]
+    let words = model.tokenizer.encode("It may show: dog, sea.\nx")
+    #expect(try conversation.prompt(model) == picture.tokens + words)
+  }
+
   @Test func `the oldest turns go, the system message and the last question stay`() throws {
     let model = try TinyChat().open()
     var conversation = Conversation(system: "S")
