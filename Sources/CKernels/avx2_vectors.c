@@ -12,6 +12,7 @@
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 
 #include "avx2_math.h"
+#include "x86_runs.h"
 
 // Loads and stores the last n < 8 values of a vector.
 static inline __m256i tail_mask(size_t n) {
@@ -46,18 +47,11 @@ static void quantize_run(const float *x, int8_t *q, duet_run_scale *s) {
     }
     __m256i rounded[4];
     for (int i = 0; i < 4; i++) rounded[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], _mm256_set1_ps(inverse)));
-    __m128i packed[2];
     for (int half = 0; half < 2; half++) {
         __m256i pair = _mm256_packs_epi32(rounded[2 * half], rounded[2 * half + 1]);
         __m256i ordered = _mm256_permute4x64_epi64(pair, 0xd8);
-        packed[half] = _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1));
-        packed[half] = _mm_max_epi8(packed[half], _mm_set1_epi8(-127));
-        _mm_storeu_si128((__m128i *)(q + 16 * half), packed[half]);
-        // Sums of signed bytes: shift to unsigned, add up, shift back.
-        __m128i sums = _mm_sad_epu8(_mm_xor_si128(packed[half], _mm_set1_epi8(-128)), _mm_setzero_si128());
-        int sum = _mm_extract_epi16(sums, 0) + _mm_extract_epi16(sums, 4) - 16 * 128;
-        s->scale[half] = scale;
-        s->half[half] = scale * (float)sum;
+        __m128i packed = _mm_packs_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1));
+        store_half(packed, half, scale, q, s);
     }
 }
 

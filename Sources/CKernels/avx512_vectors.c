@@ -12,6 +12,7 @@
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"))), apply_to = function)
 
 #include "avx512_math.h"
+#include "x86_runs.h"
 
 // The lanes of the first n values.
 static inline __mmask16 first_lanes(size_t n) { return n >= 16 ? 0xffff : (__mmask16)((1 << n) - 1); }
@@ -28,15 +29,7 @@ static void quantize_run(const float *x, int8_t *q, duet_run_scale *s) {
     }
     const __m512 factor = _mm512_set1_ps(inverse);
     __m512i halves[2] = {_mm512_cvtps_epi32(_mm512_mul_ps(low, factor)), _mm512_cvtps_epi32(_mm512_mul_ps(high, factor))};
-    for (int half = 0; half < 2; half++) {
-        __m128i packed = _mm_max_epi8(_mm512_cvtsepi32_epi8(halves[half]), _mm_set1_epi8(-127));
-        _mm_storeu_si128((__m128i *)(q + 16 * half), packed);
-        // Sums of signed bytes: shift to unsigned, add up, shift back.
-        __m128i sums = _mm_sad_epu8(_mm_xor_si128(packed, _mm_set1_epi8(-128)), _mm_setzero_si128());
-        int sum = _mm_extract_epi16(sums, 0) + _mm_extract_epi16(sums, 4) - 16 * 128;
-        s->scale[half] = scale;
-        s->half[half] = scale * (float)sum;
-    }
+    for (int half = 0; half < 2; half++) store_half(_mm512_cvtsepi32_epi8(halves[half]), half, scale, q, s);
 }
 
 static void quantize(const float *x, size_t n, int8_t *q, duet_run_scale *scales) {
