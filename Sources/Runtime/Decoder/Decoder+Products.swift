@@ -106,7 +106,7 @@ extension Decoder {
 
   /// Has waiting threads fetch what they will take first of a matrix.
   private func announce(_ matrix: Matrix) {
-    let rows = chunks([(matrix, space.result)], direct: true, together: false)[0].range(0).count
+    let rows = chunks(of: matrix, 0..<1, direct: true).range(0).count
     unsafe pool.announce(matrix.pointer(rows: 0..<matrix.rows), bytes: rows * matrix.rowBytes)
   }
 
@@ -114,13 +114,17 @@ extension Decoder {
     _ products: [(matrix: Matrix, out: FloatBuffer)], direct: Bool, together: Bool
   ) -> [Chunks] {
     func chunks(_ places: Range<Int>) -> Chunks {
-      let matrix = products[places.lowerBound].matrix
-      let rows = direct ? directRows(matrix, matrices: places.count) : Self.panelRows(matrix)
-      let large = direct ? max(rows, matrix.rows / (2 * pool.threadCount) / rows * rows) : rows
-      return Chunks(
-        products: places, matrixRows: matrix.rows, rows: rows, largeRows: large, threads: pool.threadCount)
+      self.chunks(of: products[places.lowerBound].matrix, places, direct: direct)
     }
     return together ? [chunks(products.indices)] : products.indices.map { chunks($0..<$0 + 1) }
+  }
+
+  /// Of products `places`, whose matrices are as large as this one.
+  private func chunks(of matrix: Matrix, _ places: Range<Int>, direct: Bool) -> Chunks {
+    let rows = direct ? directRows(matrix, matrices: places.count) : Self.panelRows(matrix)
+    let large = direct ? max(rows, matrix.rows / (2 * pool.threadCount) / rows * rows) : rows
+    return Chunks(
+      products: places, matrixRows: matrix.rows, rows: rows, largeRows: large, threads: pool.threadCount)
   }
 
   /// Some microseconds' worth of rows: whole runs of what is quantized from them, and whole groups

@@ -25,7 +25,7 @@ import CKernels
 
   /// Makes products of bytes, or of floats, that registers hold, as fast as this CPU can; returns how many that
   /// were, and nil where the tier does not say. O(rounds).
-  func makePeakProducts(inFloat: Bool, rounds: Int) -> Int? {
+  package func makePeakProducts(inFloat: Bool, rounds: Int) -> Int? {
     guard let peak = unsafe table.pointee.peak else { return nil }
     return Int(clamping: peak(inFloat, max(0, rounds)))
   }

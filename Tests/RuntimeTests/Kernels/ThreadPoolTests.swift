@@ -90,6 +90,19 @@ import Testing
     }
   }
 
+  @Test(arguments: 1...4)
+  func `what is announced is a hint, whatever lies there`(_ threads: Int) {
+    let pool = ThreadPool(threadCount: threads), sum = Atomic<Int>(0)
+    guard let nowhere = unsafe UnsafeRawPointer(bitPattern: 4_096) else { return }
+    for bytes in [0, 1, 1 << 20, .max] {
+      unsafe pool.announce(nowhere, bytes: bytes)
+      for _ in 0..<200 {
+        pool.run(7) { chunk, _ in sum.wrappingAdd(chunk, ordering: .relaxed) }
+      }
+    }
+    #expect(sum.load(ordering: .relaxed) == 4 * 200 * 21)
+  }
+
   @Test func `a sleeping worker takes part`() {
     let pool = ThreadPool(threadCount: 2)
     Thread.sleep(forTimeInterval: 0.02)
