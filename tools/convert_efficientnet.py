@@ -51,7 +51,10 @@ KINDS = {
 
 def class_names():
     """ImageNet's classes in their order. Read as text: torchvision itself wants a certain version of torch."""
-    package = importlib.util.find_spec("torchvision").submodule_search_locations[0]
+    found = importlib.util.find_spec("torchvision")
+    if found is None:
+        raise SystemExit("convert_efficientnet.py: torchvision lists the classes' names; pip install --no-deps torchvision")
+    package = found.submodule_search_locations[0]
     tree = ast.parse(Path(package, "models", "_meta.py").read_text(encoding="utf-8"))
     lists = {target.id: node.value for node in tree.body if isinstance(node, ast.Assign) for target in node.targets}
     names = list(ast.literal_eval(lists["_IMAGENET_CATEGORIES"]))
