@@ -136,7 +136,7 @@ INLINE void multiply_some(format f, const panel_run *panel, size_t groups, size_
             add_steps(f, run, groups, a, tokens, index, part * steps, steps, sums);
 #pragma clang loop unroll(full)
             for (size_t t = 0; t < tokens; t++) {
-                __m256 activation = _mm256_broadcast_ss(a[t].scales[index].scale);
+                __m256 activation = _mm256_broadcast_ss(&a[t].scales[index].scale);
                 for (size_t g = 0; g < groups; g++) {
                     __m256 s = _mm256_mul_ps(_mm256_loadu_ps(run[g].scale[part]), activation);
                     total[g][t] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sums[g][t]), s, total[g][t]);
@@ -199,6 +199,18 @@ INLINE void multiply(format f, const void *panel, size_t rows, size_t n, const d
         multiply_groups(f, panel, 1, rows, n, a, tokens, out, out_stride);
 }
 
+#define PANELS(TYPE)                                                                             \
+    static void pack_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n, void *out) { \
+        pack(format_##TYPE, w, row_bytes, rows, n, out);                                         \
+    }                                                                                            \
+    static void multiply_##TYPE(const void *panel, size_t rows, size_t n,                        \
+                                const duet_activations *a, size_t tokens, float *out,            \
+                                size_t out_stride) {                                             \
+        multiply(format_##TYPE, panel, rows, n, a, tokens, out, out_stride);                     \
+    }
+#define PANELS_ENTRY(TYPE)                  \
+    table->pack[DUET_##TYPE] = pack_##TYPE; \
+    table->multiply[DUET_##TYPE] = multiply_##TYPE;
 DUET_FOR_QUANTIZED_TYPES(PANELS)
 
 // Sums that no instruction waits for.

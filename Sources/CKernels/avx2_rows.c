@@ -42,9 +42,9 @@ typedef struct {
 static void lay_out(const duet_activations *a, size_t first, size_t runs, column *out) {
     out->q = a->q + DUET_RUN * first;
     for (size_t i = 0; i < runs + GROUP; i++) {
-        duet_run_scale s = {{0, 0}, {0, 0}};
+        duet_run_scale s = {0};
         if (i < runs) s = a->scales[first + i];
-        out->scale[i] = s.scale[0];
+        out->scale[i] = s.scale;
         out->half[0][i] = s.half[0];
         out->half[1][i] = s.half[1];
         out->sum[i] = s.half[0] + s.half[1];

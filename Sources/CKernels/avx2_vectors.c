@@ -168,9 +168,27 @@ static size_t argmax(const float *x, size_t n) {
     return 0;
 }
 
+static void store(const float *key, const float *value, size_t head_size, int type, size_t slot, void *keys,
+                  void *values) {
+    if (type != DUET_F16 || head_size % 8 != 0) {
+        duet_generic_store(key, value, head_size, type, slot, keys, values);
+        return;
+    }
+    uint16_t *to = (uint16_t *)keys + slot;
+    for (size_t i = 0; i < head_size; i += 8) {
+        __m128i k = _mm256_cvtps_ph(_mm256_loadu_ps(key + i), _MM_FROUND_TO_NEAREST_INT);
+        __m128i v = _mm256_cvtps_ph(_mm256_loadu_ps(value + i), _MM_FROUND_TO_NEAREST_INT);
+        uint16_t lanes[8];
+        _mm_storeu_si128((__m128i *)lanes, k);
+        for (size_t j = 0; j < 8; j++) to[(i + j) * DUET_PAGE_TOKENS] = lanes[j];
+        _mm_storeu_si128((__m128i *)((uint16_t *)values + slot * head_size + i), v);
+    }
+}
+
 #pragma clang attribute pop
 
 void duet_avx2_fill_vectors(duet_operations *table) {
+    table->store = store;
     table->quantize = quantize;
     table->rms_norm = rms_norm;
     table->gelu_bias = gelu_bias;

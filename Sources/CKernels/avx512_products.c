@@ -1,6 +1,6 @@
 // The same products of panels as avx2_products.c for x86-64 with AVX-512 and VNNI: sixteen rows share a vector, and
 // one instruction multiplies four values of each and adds them up in 32 bits, whatever their size. It wants weights
-// without a sign: 128 is added to those that have one, and a minimum of -128 scales takes it off again.
+// without a sign: 128 is added to those that have one, and sums start at what that makes too much.
 
 #include "tiers.h"
 
@@ -19,7 +19,7 @@
 
 // Rows that share a vector, which are those of a panel, and tokens that are multiplied at a time.
 #define LANES 16
-#define TOKENS 8
+#define TOKENS DUET_TILE_TOKENS
 // Runs of a panel that stay in the nearest cache, beside the tokens' activations.
 #define NEAR_RUNS 40
 
@@ -29,6 +29,19 @@ typedef struct {
     float scale[2][LANES];   // one per 16 values
     float minimum[2][LANES];
 } panel_run;
+
+// A run of a tile, so that one address serves all its tokens: a kernel that follows eight has too few registers for them.
+typedef struct {
+    _Alignas(64) int8_t q[8][TOKENS][4];  // [four values][token][value]
+    float scale[TOKENS];
+    int32_t middle[TOKENS];  // -128 times the sum of q
+    float sum[TOKENS];       // the scale times the sum of q
+    float apart[TOKENS];
+    float half_sum[2][TOKENS];  // the same of the first and the last 16 values
+    int32_t half_middle[2][TOKENS];
+} tile_run;
+
+INLINE bool has_minimum(format f) { return f.has_minimum && f.middle == 0; }
 
 // Packs eight lanes of all runs from `panel` on; `rows` of them are rows, of which the others repeat the last: their
 // results are never stored.
@@ -51,9 +64,8 @@ INLINE void pack_lanes(format f, const uint8_t *weights, size_t row_bytes, size_
             __m256 of_lanes[4];
             transpose_fours(fours, of_lanes);
             for (int part = 0; part < 2; part++) {
-                __m256 minimum = f.is_signed ? _mm256_mul_ps(of_lanes[part], _mm256_set1_ps(-128)) : of_lanes[2 + part];
                 _mm256_storeu_ps(panel->scale[part] + lane, of_lanes[part]);
-                _mm256_storeu_ps(panel->minimum[part] + lane, minimum);
+                if (has_minimum(f)) _mm256_storeu_ps(panel->minimum[part] + lane, of_lanes[2 + part]);
             }
             transpose(q);
             for (int i = 0; i < 8; i++) _mm256_storeu_si256((__m256i *)panel->q[i][lane], q[i]);
@@ -69,76 +81,169 @@ INLINE void pack(format f, const void *weights, size_t row_bytes, size_t rows, s
     }
 }
 
-INLINE __m512i broadcast_four(const int8_t *q) {
+static void lay_token(const int8_t *q, const duet_run_scale *scales, size_t runs, size_t token, tile_run *tile) {
+    for (size_t i = 0; i < runs; i++) {
+        tile_run *run = &tile[i];
+        for (size_t four = 0; four < 8; four++) memcpy(run->q[four][token], q + DUET_RUN * i + 4 * four, 4);
+        const duet_run_scale s = scales[i];
+        run->scale[token] = s.scale;
+        run->middle[token] = s.middle[0] + s.middle[1];
+        run->sum[token] = s.half[0] + s.half[1];
+        for (int half = 0; half < 2; half++) {
+            run->half_sum[half][token] = s.half[half];
+            run->half_middle[half][token] = s.middle[half];
+        }
+    }
+}
+
+// A run of all tokens of a tile, `stride` runs apart.
+static void lay_run(const int8_t *q, const duet_run_scale *scales, size_t stride, tile_run *run) {
+    __m256i values[TOKENS];
+    __m128 fours[TOKENS];
+    __m256 columns[4];
+    for (size_t t = 0; t < TOKENS; t++) {
+        values[t] = _mm256_loadu_si256((const __m256i *)(q + DUET_RUN * stride * t));
+        fours[t] = _mm_loadu_ps(&scales[stride * t].scale);
+        run->half_middle[1][t] = scales[stride * t].middle[1];
+    }
+    transpose(values);
+    for (size_t i = 0; i < 8; i++) _mm256_storeu_si256((__m256i *)run->q[i], values[i]);
+    transpose_fours(fours, columns);
+    __m256i first = _mm256_castps_si256(columns[3]), last = _mm256_loadu_si256((const __m256i *)run->half_middle[1]);
+    _mm256_storeu_ps(run->scale, columns[0]);
+    _mm256_storeu_si256((__m256i *)run->middle, _mm256_add_epi32(first, last));
+    _mm256_storeu_ps(run->sum, _mm256_add_ps(columns[1], columns[2]));
+    _mm256_storeu_ps(run->half_sum[0], columns[1]);
+    _mm256_storeu_ps(run->half_sum[1], columns[2]);
+    _mm256_storeu_si256((__m256i *)run->half_middle[0], first);
+}
+
+static void lay_in_tile(const int8_t *q, const duet_run_scale *scales, size_t stride, size_t runs, size_t token,
+                        size_t tokens, void *tile) {
+    if (tokens == TOKENS) {
+        for (size_t i = 0; i < runs; i++) lay_run(q + DUET_RUN * i, scales + i, stride, (tile_run *)tile + i);
+        return;
+    }
+    for (size_t t = 0; t < tokens; t++)
+        lay_token(q + DUET_RUN * stride * t, scales + stride * t, runs, token + t, tile);
+}
+
+// What the sums of a part of a run start at.
+INLINE __m512i start_of(format f, const tile_run *run, int part, size_t token) {
+    if (!f.is_signed && f.middle == 0) return _mm512_setzero_si512();
+    __m512i start = _mm512_set1_epi32(f.halves ? run->half_middle[part][token] : run->middle[token]);
+    return f.is_signed ? start : _mm512_srai_epi32(start, (unsigned)__builtin_ctz((unsigned)(128 / f.middle)));
+}
+
+INLINE __m512i broadcast_four(const int8_t q[4]) {
     int32_t four;
     memcpy(&four, q, 4);
     return _mm512_set1_epi32(four);
 }
 
-// Adds the products of the runs first..<last.
-INLINE void multiply_some(format f, const panel_run *panel, size_t first, size_t last,
-                          const duet_activations *a, size_t tokens, __m512 total[TOKENS]) {
+// Adds the products of `runs` runs of a panel and a tile.
+INLINE void add_products(format f, const panel_run *panel, const tile_run *tile, size_t runs, __m512 total[TOKENS]) {
     const int parts = f.halves ? 2 : 1, steps = 8 / parts;
-    for (size_t index = first; index < last; index++) {
-        const panel_run *run = &panel[index];
+    for (const panel_run *run = panel; run < panel + runs; run++, tile++) {
 #pragma clang loop unroll(full)
         for (int part = 0; part < parts; part++) {
             __m512i sums[TOKENS];
 #pragma clang loop unroll(full)
+            for (size_t t = 0; t < TOKENS; t++) sums[t] = start_of(f, tile, part, t);
+#pragma clang loop unroll(full)
             for (int step = part * steps; step < (part + 1) * steps; step++) {
                 __m512i w = _mm512_loadu_si512(run->q[step]);
 #pragma clang loop unroll(full)
-                for (size_t t = 0; t < tokens; t++) {
-                    __m512i before = step == part * steps ? _mm512_setzero_si512() : sums[t];
-                    sums[t] = _mm512_dpbusd_epi32(before, w, broadcast_four(a[t].q + DUET_RUN * index + 4 * step));
-                }
+                for (size_t t = 0; t < TOKENS; t++)
+                    sums[t] = _mm512_dpbusd_epi32(sums[t], w, broadcast_four(tile->q[step][t]));
             }
+            __m512 scale = _mm512_loadu_ps(run->scale[part]);
 #pragma clang loop unroll(full)
-            for (size_t t = 0; t < tokens; t++) {
-                __m512 activation = _mm512_set1_ps(a[t].scales[index].scale[0]);
-                __m512 scale = _mm512_mul_ps(_mm512_loadu_ps(run->scale[part]), activation);
-                total[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[t]), scale, total[t]);
+            for (size_t t = 0; t < TOKENS; t++) {
+                __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(tile->scale[t]));
+                total[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[t]), both, total[t]);
             }
-        }
+            if (!has_minimum(f)) continue;
+            __m512 minimum = _mm512_loadu_ps(run->minimum[part]);
 #pragma clang loop unroll(full)
-        for (size_t t = 0; t < tokens; t++) {
-            const float *half = a[t].scales[index].half;
-            for (int part = 0; part < parts; part++) {
-                __m512 sum = _mm512_set1_ps(f.halves ? half[part] : half[0] + half[1]);
-                total[t] = _mm512_fmadd_ps(_mm512_loadu_ps(run->minimum[part]), sum, total[t]);
+            for (size_t t = 0; t < TOKENS; t++) {
+                float sum = f.halves ? tile->half_sum[part][t] : tile->sum[t];
+                total[t] = _mm512_fmadd_ps(minimum, _mm512_set1_ps(sum), total[t]);
             }
         }
     }
 }
 
-// The products of `tokens` tokens with the runs first..<last, added to what `out` holds of the runs before.
-INLINE void multiply_tokens(format f, const void *panel, __mmask16 rows, size_t first, size_t last,
-                            const duet_activations *a, size_t tokens, float *out, size_t out_stride) {
-    __m512 total[TOKENS];
-    for (size_t t = 0; t < tokens; t++)
-        total[t] = first == 0 ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(rows, out + t * out_stride);
-    multiply_some(f, panel, first, last, a, tokens, total);
-    for (size_t t = 0; t < tokens; t++) _mm512_mask_storeu_ps(out + t * out_stride, rows, total[t]);
-}
-
-INLINE void multiply(format f, const void *panel, size_t rows, size_t n, const duet_activations *a,
-                     size_t tokens, float *out, size_t out_stride) {
-    const size_t runs = n / DUET_RUN, parts = (runs + NEAR_RUNS - 1) / NEAR_RUNS;
+// The products of `runs` runs of a panel and a tile, of which `tokens` are stored: added to what `out` holds of runs
+// before, unless these are the first.
+INLINE void multiply_tile(format f, const panel_run *panel, size_t rows, size_t runs, const tile_run *tile,
+                          size_t tokens, bool first, float *out, size_t out_stride) {
     const __mmask16 mask = (__mmask16)((1 << rows) - 1);
+    __m512 total[TOKENS];
+#pragma clang loop unroll(full)
+    for (size_t t = 0; t < TOKENS; t++)
+        total[t] = first || t >= tokens ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(mask, out + t * out_stride);
+    add_products(f, panel, tile, runs, total);
+#pragma clang loop unroll(full)
+    for (size_t t = 0; t < TOKENS; t++)
+        if (t < tokens) _mm512_mask_storeu_ps(out + t * out_stride, mask, total[t]);
+}
+
+typedef void (*tile_product)(const panel_run *panel, size_t rows, size_t runs, const tile_run *tile, size_t tokens,
+                             bool first, float *out, size_t out_stride);
+
+static void multiply_tiles(tile_product product, const panel_run *panel, size_t rows, size_t n, const tile_run *tiles,
+                           size_t tokens, float *out, size_t out_stride) {
+    const size_t runs = n / DUET_RUN, parts = (runs + NEAR_RUNS - 1) / NEAR_RUNS;
     for (size_t part = 0; part < parts; part++) {
-        size_t first = runs * part / parts, last = runs * (part + 1) / parts, t = 0;
-        for (; t + TOKENS <= tokens; t += TOKENS)
-            multiply_tokens(f, panel, mask, first, last, a + t, TOKENS, out + t * out_stride, out_stride);
-        if (t + TOKENS / 2 <= tokens) {
-            multiply_tokens(f, panel, mask, first, last, a + t, TOKENS / 2, out + t * out_stride, out_stride);
-            t += TOKENS / 2;
+        size_t first = runs * part / parts, last = runs * (part + 1) / parts;
+        for (size_t t = 0; t < tokens; t += TOKENS) {
+            size_t some = tokens - t < TOKENS ? tokens - t : TOKENS;
+            product(panel + first, rows, last - first, tiles + t / TOKENS * runs + first, some, part == 0,
+                    out + t * out_stride, out_stride);
         }
-        for (; t < tokens; t++)
-            multiply_tokens(f, panel, mask, first, last, a + t, 1, out + t * out_stride, out_stride);
     }
 }
 
-DUET_FOR_QUANTIZED_TYPES(PANELS)
+// Of tokens as they lie, tiles are made a part at a time; the last token stands in for those that are missing.
+static void multiply(tile_product product, const panel_run *panel, size_t rows, size_t n, const duet_activations *a,
+                     size_t tokens, float *out, size_t out_stride) {
+    tile_run tile[NEAR_RUNS];
+    const size_t runs = n / DUET_RUN;
+    for (size_t t = 0; t < tokens; t += TOKENS) {
+        size_t some = tokens - t < TOKENS ? tokens - t : TOKENS;
+        for (size_t first = 0; first < runs; first += NEAR_RUNS) {
+            size_t count = runs - first < NEAR_RUNS ? runs - first : NEAR_RUNS;
+            for (size_t i = 0; i < TOKENS; i++) {
+                const duet_activations *from = &a[t + (i < some ? i : some - 1)];
+                lay_token(from->q + DUET_RUN * first, from->scales + first, count, i, tile);
+            }
+            product(panel + first, rows, count, tile, some, first == 0, out + t * out_stride, out_stride);
+        }
+    }
+}
+
+#define TILES(TYPE)                                                                                             \
+    static void pack_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n, void *out) {                \
+        pack(format_##TYPE, w, row_bytes, rows, n, out);                                                        \
+    }                                                                                                           \
+    static void tile_##TYPE(const panel_run *panel, size_t rows, size_t runs, const tile_run *tile,             \
+                            size_t tokens, bool first, float *out, size_t out_stride) {                         \
+        multiply_tile(format_##TYPE, panel, rows, runs, tile, tokens, first, out, out_stride);                  \
+    }                                                                                                           \
+    static void multiply_tiles_##TYPE(const void *panel, size_t rows, size_t n, const void *tiles,              \
+                                      size_t tokens, float *out, size_t out_stride) {                           \
+        multiply_tiles(tile_##TYPE, panel, rows, n, tiles, tokens, out, out_stride);                            \
+    }                                                                                                           \
+    static void multiply_##TYPE(const void *panel, size_t rows, size_t n, const duet_activations *a,            \
+                                size_t tokens, float *out, size_t out_stride) {                                 \
+        multiply(tile_##TYPE, panel, rows, n, a, tokens, out, out_stride);                                      \
+    }
+DUET_FOR_QUANTIZED_TYPES(TILES)
+#define TILES_ENTRY(TYPE)                                   \
+    table->pack[DUET_##TYPE] = pack_##TYPE;                 \
+    table->multiply_tiles[DUET_##TYPE] = multiply_tiles_##TYPE; \
+    table->multiply[DUET_##TYPE] = multiply_##TYPE;
 
 // Sums that no instruction waits for.
 #define PEAK_SUMS 16
@@ -167,8 +272,11 @@ void duet_avx512_fill(duet_operations *table) {
     table->name = "avx512";
     table->panel_rows = LANES;
     table->peak = peak;
-    DUET_FOR_QUANTIZED_TYPES(PANELS_ENTRY)
+    table->tile_bytes = sizeof(tile_run);
+    table->lay_in_tile = lay_in_tile;
+    DUET_FOR_QUANTIZED_TYPES(TILES_ENTRY)
     duet_avx512_fill_rows(table);
+    duet_avx512_fill_floats(table);
     duet_avx512_fill_vectors(table);
     duet_avx512_fill_attention(table);
 }

@@ -46,7 +46,7 @@ INLINE size_t place_of(size_t run, bool by_twos) {
 
 static void lay_out(group_format f, const duet_activations *a, size_t first, size_t runs, column *out) {
     for (size_t i = 0; i < (runs + GROUP - 1) / GROUP * GROUP; i++) {
-        duet_run_scale s = {{0, 0}, {0, 0}};
+        duet_run_scale s = {0};
         __m256i q = _mm256_setzero_si256();
         if (i < runs) {
             s = a->scales[first + i];
@@ -57,12 +57,12 @@ static void lay_out(group_format f, const duet_activations *a, size_t first, siz
         _mm_storeu_si128((__m128i *)to, _mm256_castsi256_si128(q));
         _mm_storeu_si128((__m128i *)(to + 64), _mm256_extracti128_si256(q, 1));
         if (f.halves) {
-            out->scale[2 * i] = out->scale[2 * i + 1] = s.scale[0];
+            out->scale[2 * i] = out->scale[2 * i + 1] = s.scale;
             out->low[2 * i] = f.low * s.half[0];
             out->low[2 * i + 1] = f.low * s.half[1];
         } else {
             size_t at = i / GROUP * 2 * GROUP + i % GROUP;
-            out->scale[at] = s.scale[0];
+            out->scale[at] = s.scale;
             out->scale[at + GROUP] = f.low * (s.half[0] + s.half[1]);
         }
     }

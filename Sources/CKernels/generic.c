@@ -34,7 +34,7 @@ void duet_generic_dot_int8(int type, const void *weights, size_t row_bytes, size
             run_sums(&run, a->q + DUET_RUN * i, sums);
             const duet_run_scale *s = &a->scales[i];
             for (int half = 0; half < 2; half++) {
-                total += run.scale[half] * s->scale[half] * (float)sums[half];
+                total += run.scale[half] * s->scale * (float)sums[half];
                 total += run.minimum[half] * s->half[half];
             }
         }
@@ -138,9 +138,10 @@ static void quantize_run(const float *x, int8_t *q, duet_run_scale *s) {
         q[i] = (int8_t)fmaxf(-127, fminf(127, value));
         sums[i / 16] += q[i];
     }
+    s->scale = scale;
     for (int half = 0; half < 2; half++) {
-        s->scale[half] = scale;
         s->half[half] = scale * (float)sums[half];
+        s->middle[half] = -128 * sums[half];
     }
 }
 
@@ -224,8 +225,8 @@ static void expand(const void *b, bool in_float, size_t rank, size_t rows, const
 
 // MARK: The cache
 
-static void store(const float *key, const float *value, size_t head_size, int type, size_t slot,
-                  void *keys, void *values) {
+void duet_generic_store(const float *key, const float *value, size_t head_size, int type, size_t slot,
+                        void *keys, void *values) {
     const size_t page = DUET_PAGE_TOKENS;
     for (size_t i = 0; i < head_size && type == DUET_F32; i++) {
         ((float *)keys)[i * page + slot] = key[i];
@@ -242,11 +243,11 @@ static void store(const float *key, const float *value, size_t head_size, int ty
         int8_t q[DUET_RUN];
         duet_run_scale s;
         quantize_run(key + run * DUET_RUN, q, &s);
-        key_scales[run * page + slot] = duet_float_to_half(s.scale[0]);
+        key_scales[run * page + slot] = duet_float_to_half(s.scale);
         for (size_t i = 0; i < DUET_RUN; i++)
             ((int8_t *)keys)[(run * DUET_RUN + i) * page + slot] = q[i];
         quantize_run(value + run * DUET_RUN, (int8_t *)values + slot * head_size + run * DUET_RUN, &s);
-        value_scales[slot * (head_size / DUET_RUN) + run] = duet_float_to_half(s.scale[0]);
+        value_scales[slot * (head_size / DUET_RUN) + run] = duet_float_to_half(s.scale);
     }
 }
 
@@ -340,7 +341,7 @@ void duet_generic_fill(duet_operations *table) {
         .add = add,
         .silu_multiply = silu_multiply,
         .gelu_multiply = gelu_multiply,
-        .store = store,
+        .store = duet_generic_store,
         .attend = duet_generic_attend,
         .combine = duet_generic_combine,
         .argmax = argmax,

@@ -22,6 +22,7 @@ void duet_avx2_fill_vision(duet_operations *table);
 void duet_avx2_fill_encoders(duet_encoders *table);
 void duet_avx512_fill(duet_operations *table);
 void duet_avx512_fill_rows(duet_operations *table);
+void duet_avx512_fill_floats(duet_operations *table);
 void duet_avx512_fill_vectors(duet_operations *table);
 void duet_avx512_fill_attention(duet_operations *table);
 
@@ -30,6 +31,8 @@ void duet_generic_dot_int8(int type, const void *weights, size_t row_bytes, size
                            const duet_activations *a, float *out);
 void duet_generic_dot_float(int type, const void *weights, size_t row_bytes, size_t rows, size_t n,
                             const duet_activations *a, float *out);
+void duet_generic_store(const float *key, const float *value, size_t head_size, int type, size_t slot,
+                        void *keys, void *values);
 void duet_generic_finish(duet_finish finish, float *out, size_t rows, size_t stride, size_t tokens,
                          const float *bias, const float *residual, size_t residual_stride);
 void duet_generic_depthwise_row(const duet_depthwise *d, const float *in, size_t row, float *out,

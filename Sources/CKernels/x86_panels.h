@@ -35,17 +35,3 @@ static inline __attribute__((always_inline)) void transpose_fours(const __m128 r
     out[2] = _mm256_shuffle_ps(high01, high23, 0x44);
     out[3] = _mm256_shuffle_ps(high01, high23, 0xee);
 }
-
-// The functions of a type, of a file that has `pack` and `multiply` of a format; and their entries.
-#define PANELS(TYPE)                                                                             \
-    static void pack_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n, void *out) { \
-        pack(format_##TYPE, w, row_bytes, rows, n, out);                                         \
-    }                                                                                            \
-    static void multiply_##TYPE(const void *panel, size_t rows, size_t n,                        \
-                                const duet_activations *a, size_t tokens, float *out,            \
-                                size_t out_stride) {                                             \
-        multiply(format_##TYPE, panel, rows, n, a, tokens, out, out_stride);                     \
-    }
-#define PANELS_ENTRY(TYPE)                  \
-    table->pack[DUET_##TYPE] = pack_##TYPE; \
-    table->multiply[DUET_##TYPE] = multiply_##TYPE;

@@ -8,6 +8,7 @@ static inline __attribute__((always_inline)) void store_half(__m128i packed, int
     // Sums of signed bytes: shift to unsigned, add up, shift back.
     __m128i sums = _mm_sad_epu8(_mm_xor_si128(packed, _mm_set1_epi8(-128)), _mm_setzero_si128());
     int sum = _mm_extract_epi16(sums, 0) + _mm_extract_epi16(sums, 4) - 16 * 128;
-    s->scale[half] = scale;
+    s->scale = scale;
     s->half[half] = scale * (float)sum;
+    s->middle[half] = -128 * sum;
 }

@@ -63,7 +63,7 @@ struct QuantizedVector {
   var scales: [duet_run_scale]
 
   /// The values that the int8 form stands for, in double precision.
-  var values: [Double] { q.indices.map { Double(q[$0]) * Double(scales[$0 / 32].scale.0) } }
+  var values: [Double] { q.indices.map { Double(q[$0]) * Double(scales[$0 / 32].scale) } }
 }
 
 /// The kernels of one tier over arrays. What a kernel is to write is NaN before.
@@ -83,7 +83,7 @@ struct QuantizedVector {
   var panelRows: Int { unsafe table.pointee.panel_rows }
 
   func quantize(_ x: [Float]) -> QuantizedVector {
-    let runs = x.count / 32, none = duet_run_scale(scale: (.nan, .nan), half: (.nan, .nan))
+    let runs = x.count / 32, none = duet_run_scale(scale: .nan, half: (.nan, .nan), middle: (.min, .min))
     var result = QuantizedVector(
       x: x, q: [Int8](repeating: -128, count: runs * 32), scales: Array(repeating: none, count: runs))
     unsafe table.pointee.quantize(x, x.count, &result.q, &result.scales)

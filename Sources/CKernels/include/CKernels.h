@@ -33,6 +33,9 @@ enum {
     DUET_TYPE_COUNT = 40,
 };
 
+// Tokens whose quantized activations lie side by side in a tile.
+#define DUET_TILE_TOKENS 8
+
 // Values that share a scale in quantized activations, and that a run of weights holds.
 #define DUET_RUN 32
 // Tokens per page of the key-value cache.
@@ -44,11 +47,12 @@ enum {
 // Rows of the second factor of a product of low rank that lie together.
 #define DUET_LOW_RANK_ROWS 8
 
-// The scale of a run of quantized activations, and what formats with minima need: laid out so that
-// one product with {scale, scale, minimum, minimum} of the weights serves every format.
+// The scale of a run of quantized activations, and sums of its first and its last 16 values: what formats with minima
+// need, and kernels that multiply weights without a sign.
 typedef struct {
-    float scale[2];  // x[i] is close to scale[0] * q[i]; both are equal
-    float half[2];   // the scale times the sums of the first and the last 16 q
+    float scale;        // x[i] is close to scale * q[i]
+    float half[2];      // the scale times the sums of q
+    int32_t middle[2];  // -128 times the sums of q
 } duet_run_scale;
 
 // Activations of one token. Float weights read x; quantized ones read q and scales, or x where
@@ -90,6 +94,8 @@ typedef void (*duet_pack)(const void *weights, size_t row_bytes, size_t rows, si
 // out[t * out_stride + r] = row r of the panel . a[t], for t < tokens and r < rows.
 typedef void (*duet_multiply)(const void *panel, size_t rows, size_t n, const duet_activations *a,
                               size_t tokens, float *out, size_t out_stride);
+typedef void (*duet_multiply_tiles)(const void *panel, size_t rows, size_t n, const void *tiles, size_t tokens,
+                                    float *out, size_t out_stride);
 
 // One page of the cache as one key-value head sees it. Keys are stored transposed,
 // [head_size, 64], so that scores of neighbouring tokens are computed side by side; values are
@@ -147,6 +153,13 @@ typedef struct {
     duet_dot_rows dot_f32[DUET_TYPE_COUNT];  // float activations for every type: the reference
     duet_pack pack[DUET_TYPE_COUNT];
     duet_multiply multiply[DUET_TYPE_COUNT];
+    // The same of tokens in tiles, for quantized types. A tile holds the runs of DUET_TILE_TOKENS tokens, tile_bytes
+    // each. lay_in_tile writes some of its tokens, from `token` on, whose runs lie `stride` runs apart. tile_bytes is 0 where
+    // a tier has none of this.
+    size_t tile_bytes;
+    void (*lay_in_tile)(const int8_t *q, const duet_run_scale *scales, size_t stride, size_t runs, size_t token,
+                        size_t tokens, void *tile);
+    duet_multiply_tiles multiply_tiles[DUET_TYPE_COUNT];
 
     // Quantizes n values, a multiple of 32; a run with a value that is not finite becomes 0.
     void (*quantize)(const float *x, size_t n, int8_t *q, duet_run_scale *scales);
@@ -230,6 +243,11 @@ static inline void duet_run_dot_columns(const duet_operations *o, int type, cons
 static inline void duet_run_pack(const duet_operations *o, int type, const void *weights,
                                  size_t row_bytes, size_t rows, size_t n, void *panel) {
     o->pack[type](weights, row_bytes, rows, n, panel);
+}
+static inline void duet_run_multiply_tiles(const duet_operations *o, int type, const void *panel, size_t rows,
+                                           size_t n, const void *tiles, size_t tokens, float *out,
+                                           size_t out_stride) {
+    o->multiply_tiles[type](panel, rows, n, tiles, tokens, out, out_stride);
 }
 static inline void duet_run_multiply(const duet_operations *o, int type, const void *panel, size_t rows,
                                      size_t n, const duet_activations *a, size_t tokens, float *out,

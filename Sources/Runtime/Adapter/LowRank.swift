@@ -81,7 +81,7 @@ import CKernels
     unsafe operations.table.pointee.quantize(a, a.count, &q, &scales)
     for run in 0..<runs {
       let block = unsafe base + run * TensorType.q8_0.blockBytes
-      unsafe block.storeBytes(of: Float16(scales[run].scale.0).bitPattern, as: UInt16.self)
+      unsafe block.storeBytes(of: Float16(scales[run].scale).bitPattern, as: UInt16.self)
       for index in 0..<Int(DUET_RUN) {
         unsafe block.storeBytes(of: q[run * Int(DUET_RUN) + index], toByteOffset: 2 + index, as: Int8.self)
       }

@@ -77,16 +77,19 @@ package struct CacheLayout: Sendable, Equatable {
     return unsafe base + ((layer * layout.heads + head) * 2 + which) * layout.planeBytes
   }
 
-  /// Writes the key and the value of the page's token `slot`, for one head of one layer.
+  /// Writes the keys and the values of the page's token `slot`, for all heads of one layer: [heads, head size] from
+  /// `start` on.
   package func store(
-    key: FloatBuffer, _ keyRange: Range<Int>, value: FloatBuffer, _ valueRange: Range<Int>, slot: Int,
-    layer: Int, head: Int, _ operations: Operations
+    key: FloatBuffer, value: FloatBuffer, at start: Int, slot: Int, layer: Int, _ operations: Operations
   ) {
     precondition(isWritable && slot >= 0 && slot < CacheLayout.pageTokens, "slot outside of the page")
-    precondition(keyRange.count == layout.headSize && valueRange.count == layout.headSize, "wrong head size")
-    unsafe operations.table.pointee.store(
-      key.pointer(keyRange), value.pointer(valueRange), layout.headSize, layout.type.typeNumber, slot,
-      plane(layer, head, 0), plane(layer, head, 1))
+    let size = layout.headSize, range = start..<start + layout.heads * size
+    let keys = unsafe key.pointer(range), values = unsafe value.pointer(range)
+    for head in 0..<layout.heads {
+      unsafe operations.table.pointee.store(
+        keys + head * size, values + head * size, size, layout.type.typeNumber, slot,
+        plane(layer, head, 0), plane(layer, head, 1))
+    }
   }
 
   /// The kernels' view of one head; valid while the object lives.

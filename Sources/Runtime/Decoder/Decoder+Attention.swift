@@ -31,7 +31,7 @@ extension Decoder {
     multiply(
       [(weights.query, space.query), (weights.key, space.key), (weights.value, space.value)],
       by: space.normed, tokens: rows.count, changes: changes(layer, .attention), before: weights.output)
-    forEachToken(rows.count) { [self] token in place(rows[token], token, layer, weights) }
+    place(rows, layer, weights)
     record(rows, layer)
     let tiles = tiles(rows, layer)
     let work = rows.count <= Self.directTokens ? segmentWork(tiles) : []
@@ -52,36 +52,53 @@ extension Decoder {
     }
   }
 
-  /// Normalises and rotates a token's queries and keys, and writes its keys and values to the cache.
-  private func place(_ row: Row, _ token: Int, _ layer: Int, _ weights: DecoderWeights.Layer) {
+  /// Normalises and rotates the tokens' queries and keys, and writes keys and values to the cache.
+  private func place(_ rows: [Row], _ layer: Int, _ weights: DecoderWeights.Layer) {
     let table = config.isLocal(layer) ? space.localRotary ?? space.rotary : space.rotary
-    add(weights.biases.query, to: space.query, token)
-    add(weights.biases.key, to: space.key, token)
-    add(weights.biases.value, to: space.value, token)
-    for head in 0..<config.headCount {
-      prepare(space.query, token * config.headCount + head, norm: weights.queryNorm, table, token)
+    let (query, key, value) = (space.query, space.key, space.value), biases = weights.biases
+    let heads = config.headCount, groups = config.keyValueHeadCount
+    forEachRun(rows.count) { [self] run in
+      for token in run {
+        add(biases.query, to: query, token)
+        add(biases.key, to: key, token)
+        add(biases.value, to: value, token)
+        prepare(query, token * heads, heads, norm: weights.queryNorm, table, token)
+        prepare(key, token * groups, groups, norm: weights.keyNorm, table, token)
+      }
+      store(rows, run, layer, key, value)
     }
-    for head in 0..<config.keyValueHeadCount {
-      let index = token * config.keyValueHeadCount + head
-      prepare(space.key, index, norm: weights.keyNorm, table, token)
-      let range = index * config.headSize..<(index + 1) * config.headSize
-      row.sequence.page(row.position).store(
-        key: space.key, range, value: space.value, range, slot: row.position % CacheLayout.pageTokens,
-        layer: layer, head: head, operations)
+  }
+
+  /// Writes the keys and values of a run to the cache.
+  private func store(
+    _ rows: [Row], _ run: Range<Int>, _ layer: Int, _ key: FloatBuffer, _ value: FloatBuffer
+  ) {
+    let width = config.keyValueHeadCount * config.headSize, size = CacheLayout.pageTokens
+    var token = run.lowerBound
+    while token < run.upperBound {
+      let sequence = rows[token].sequence, first = rows[token].position, page = sequence.page(first)
+      var place = 0
+      repeat {
+        page.store(
+          key: key, value: value, at: token * width, slot: first % size + place, layer: layer, operations)
+        (token, place) = (token + 1, place + 1)
+      } while token < run.upperBound && first % size + place < size && rows[token].sequence === sequence
     }
   }
 
   private func prepare(
-    _ heads: FloatBuffer, _ index: Int, norm: FloatBuffer?, _ table: RotaryTable, _ token: Int
+    _ values: FloatBuffer, _ first: Int, _ heads: Int, norm: FloatBuffer?, _ table: RotaryTable, _ token: Int
   ) {
-    let range = index * config.headSize..<(index + 1) * config.headSize
+    let size = config.headSize
     if let norm {
-      operations.normalize(
-        heads, range, weight: norm, epsilon: config.normEpsilon, out: heads, at: range.lowerBound)
+      for start in stride(from: first * size, to: (first + heads) * size, by: size) {
+        operations.normalize(
+          values, start..<start + size, weight: norm, epsilon: config.normEpsilon, out: values, at: start)
+      }
     }
     operations.rotate(
-      heads, range.lowerBound..<range.lowerBound + table.rotary.dimensions, angles: table.angles,
-      at: table.offset(token), split: table.rotary.split)
+      values, first * size..<(first + heads) * size, headSize: size, dimensions: table.rotary.dimensions,
+      angles: table.angles, at: table.offset(token), split: table.rotary.split)
   }
 
   /// Neighbours of one sequence, which see nearly the same, and the segments of the context that they see.
@@ -155,8 +172,8 @@ extension Decoder {
             token, head, first: firsts[index] + head * count + place, count: tile.segments.count,
             every: heads * count)
         }
-        if precision == .int8 { space.attended.quantize(token, operations) }
       }
+      if precision == .int8 { space.attended.quantize(tile.tokens, operations) }
     }
   }
 
@@ -175,7 +192,7 @@ extension Decoder {
         }
       }
       if precision == .int8 {
-        for token in tile.tokens { space.attended.quantize(token, operations) }
+        space.attended.quantize(tile.tokens, forPanels: rows.count > Self.directTokens, operations)
       }
     }
   }

@@ -8,16 +8,14 @@ extension Decoder {
   /// The most chunks of one matrix, so that the three of a hand-off are few enough for the pool.
   private static let matrixChunks = ThreadPool.maximumChunks / 4
 
-  /// Calls `body` for every token, shared out among the threads where there are more than two.
-  func forEachToken(_ count: Int, _ body: (Int) -> Void) {
-    let size = count > Self.directTokens ? 8 : 1
-    guard count > 2 else {
-      for token in 0..<count { body(token) }
-      return
-    }
-    pool.run((count + size - 1) / size) { chunk, _ in
-      for token in chunk * size..<min(count, (chunk + 1) * size) { body(token) }
-    }
+  /// Calls `body` for runs of neighbouring tokens, shared out among the threads where there are more than two.
+  /// What all tokens need is best taken from the decoder before: threads that count references to the same
+  /// objects for each token wait for one another.
+  func forEachRun(_ count: Int, _ body: (Range<Int>) -> Void) {
+    guard count > 2 else { return body(0..<count) }
+    let tile = Int(DUET_TILE_TOKENS), share = count / (4 * pool.threadCount)
+    let size = count > Self.directTokens ? max(1, share / tile) * tile : 1
+    pool.run((count + size - 1) / size) { chunk, _ in body(chunk * size..<min(count, (chunk + 1) * size)) }
   }
 
   /// Rows of matrices that one thread takes at a time, the same of each: `threads` large chunks first, then

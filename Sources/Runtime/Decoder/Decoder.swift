@@ -1,3 +1,5 @@
+import CKernels
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -131,21 +133,22 @@ package final class Decoder {
   }
 
   private func embed(_ rows: [Row]) {
-    let width = config.embeddingLength
-    forEachToken(rows.count) { [self] token in
-      let start = token * width
-      defer {
-        space.rotary.fill(token, position: rows[token].position)
-        space.localRotary?.fill(token, position: rows[token].position)
-      }
-      if rows[token].token < 0, let vector = rows[token].sequence.vector(of: rows[token].token) {
-        for index in 0..<width { space.hidden[start + index] = vector.values[vector.start + index] }
-        return
-      }
-      let row = min(max(0, Int(rows[token].token)), config.vocabularySize - 1)
-      operations.dequantize(weights.embedding, row: row, out: space.hidden, at: start)
-      if config.embeddingScale != 1 { scale(space.hidden, start..<start + width, config.embeddingScale) }
+    forEachRun(rows.count) { [self] run in
+      for token in run { embed(rows[token], token) }
     }
+  }
+
+  private func embed(_ row: Row, _ token: Int) {
+    let width = config.embeddingLength, start = token * width
+    space.rotary.fill(token, position: row.position)
+    space.localRotary?.fill(token, position: row.position)
+    if row.token < 0, let vector = row.sequence.vector(of: row.token) {
+      for index in 0..<width { space.hidden[start + index] = vector.values[vector.start + index] }
+      return
+    }
+    let place = min(max(0, Int(row.token)), config.vocabularySize - 1)
+    operations.dequantize(weights.embedding, row: place, out: space.hidden, at: start)
+    if config.embeddingScale != 1 { scale(space.hidden, start..<start + width, config.embeddingScale) }
   }
 
   private func scale(_ buffer: FloatBuffer, _ range: Range<Int>, _ factor: Float) {
@@ -154,12 +157,16 @@ package final class Decoder {
 
   /// Normalises the hidden states into `normed`, ready to be multiplied.
   func normalize(_ tokens: Int, _ weight: FloatBuffer) {
-    let width = config.embeddingLength
-    forEachToken(tokens) { [self] token in
-      operations.normalize(
-        space.hidden, token * width..<(token + 1) * width, weight: weight, epsilon: config.normEpsilon,
-        out: space.normed.values, at: token * width)
-      if precision == .int8 { space.normed.quantize(token, operations) }
+    let width = config.embeddingLength, epsilon = config.normEpsilon, quantizes = precision == .int8
+    let hidden = space.hidden, normed = space.normed, values = normed.values
+    let inPanels = tokens > Self.directTokens
+    forEachRun(tokens) { [operations] run in
+      for token in run {
+        operations.normalize(
+          hidden, token * width..<(token + 1) * width, weight: weight, epsilon: epsilon, out: values,
+          at: token * width)
+      }
+      if quantizes { normed.quantize(run, forPanels: inPanels, operations) }
     }
   }
 
@@ -172,16 +179,18 @@ package final class Decoder {
 
   /// Adds `result` to the hidden states, normalised first where the family does so.
   func addResult(_ tokens: Int, bias: FloatBuffer?, norm: FloatBuffer?) {
-    let width = config.embeddingLength
-    forEachToken(tokens) { [self] token in
-      let range = token * width..<(token + 1) * width
-      add(bias, to: space.result, token)
-      if let norm {
-        operations.normalize(
-          space.result, range, weight: norm, epsilon: config.normEpsilon, out: space.result,
-          at: range.lowerBound)
+    let width = config.embeddingLength, epsilon = config.normEpsilon
+    let hidden = space.hidden, result = space.result
+    forEachRun(tokens) { [self, operations] run in
+      for token in run {
+        let range = token * width..<(token + 1) * width
+        add(bias, to: result, token)
+        if let norm {
+          operations.normalize(
+            result, range, weight: norm, epsilon: epsilon, out: result, at: range.lowerBound)
+        }
+        operations.add(result, range, to: hidden, at: range.lowerBound)
       }
-      operations.add(space.result, range, to: space.hidden, at: range.lowerBound)
     }
   }
 
@@ -217,13 +226,16 @@ package final class Decoder {
 
   /// inner = activation(gate) * up, in a part of every token.
   private func activate(_ part: Range<Int>, _ tokens: Int, _ space: Gating) {
-    let width = config.feedForwardLength
-    for token in 0..<tokens {
-      add(space.gateBias, to: space.gate, token, part)
-      add(space.upBias, to: space.up, token, part)
-      let range = token * width + part.lowerBound..<token * width + part.upperBound
-      operations.gate(config.activation, space.gate, up: space.up, out: space.inner.values, range)
-      if precision == .int8 { space.inner.quantize(token, part, operations) }
+    let width = config.feedForwardLength, size = Int(DUET_TILE_TOKENS), inPanels = tokens > Self.directTokens
+    for first in stride(from: 0, to: tokens, by: size) {
+      let run = first..<min(first + size, tokens)
+      for token in run {
+        add(space.gateBias, to: space.gate, token, part)
+        add(space.upBias, to: space.up, token, part)
+        let range = token * width + part.lowerBound..<token * width + part.upperBound
+        operations.gate(config.activation, space.gate, up: space.up, out: space.inner.values, range)
+      }
+      if precision == .int8 { space.inner.quantize(run, within: part, forPanels: inPanels, operations) }
     }
   }
 
@@ -251,7 +263,9 @@ package final class Decoder {
       operations.normalize(
         space.hidden, row * width..<(row + 1) * width, weight: weights.outputNorm,
         epsilon: config.normEpsilon, out: space.normed.values, at: index * width)
-      if precision == .int8 { space.normed.quantize(index, operations) }
+    }
+    if precision == .int8 {
+      space.normed.quantize(0..<wanted.count, forPanels: wanted.count > Self.directTokens, operations)
     }
     multiply(
       [(weights.output, logits)], by: space.normed, tokens: wanted.count, before: weights.layers.first?.query)

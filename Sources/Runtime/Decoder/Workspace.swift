@@ -24,8 +24,8 @@ struct Workspace {
     let width = config.embeddingLength, hidden = config.feedForwardLength
     let queries = config.headCount * config.headSize, keys = config.keyValueHeadCount * config.headSize
     let floats = 3 * width + 2 * queries + 2 * keys + 3 * hidden
-    // The int8 form takes a byte of each value and 16 of each run of 32.
-    let quantized = (width + queries + hidden) * 3 / 2
+    // The int8 form takes a byte of each value and 20 of each run of 32, and two bytes of each in tiles.
+    let quantized = (width + queries + hidden) * 4
     return max(1, byteLimit / (4 * floats + quantized))
   }
 
@@ -33,20 +33,21 @@ struct Workspace {
     let width = config.embeddingLength, hiddenWidth = config.feedForwardLength
     let queries = config.headCount * config.headSize, keys = config.keyValueHeadCount * config.headSize
     self.capacity = capacity
+    let panelled = capacity > Decoder.directTokens ? operations : nil
     hidden = FloatBuffer(count: capacity * width)
-    normed = Activations(capacity: capacity, width: width)
+    normed = Activations(capacity: capacity, width: width, panels: panelled)
     query = FloatBuffer(count: capacity * queries)
     key = FloatBuffer(count: capacity * keys)
     value = FloatBuffer(count: capacity * keys)
-    attended = Activations(capacity: capacity, width: queries)
+    attended = Activations(capacity: capacity, width: queries, panels: panelled)
     gate = FloatBuffer(count: capacity * hiddenWidth)
     up = FloatBuffer(count: capacity * hiddenWidth)
-    inner = Activations(capacity: capacity, width: hiddenWidth)
+    inner = Activations(capacity: capacity, width: hiddenWidth, panels: panelled)
     result = FloatBuffer(count: capacity * width)
     rotary = RotaryTable(config.rotary, capacity: capacity)
     localRotary = config.localRotary.map { RotaryTable($0, capacity: capacity) }
     let longest = max(width, hiddenWidth, queries)
-    let scratch = capacity > Decoder.directTokens ? operations.panelScratch(columns: longest) : 0
+    let scratch = panelled?.panelScratch(columns: longest) ?? 0
     panels = (0..<threads).map { _ in FloatBuffer(count: scratch) }
   }
 }

@@ -1,3 +1,5 @@
+import CKernels
+
 /// The buffers of an encoder and its forward pass over a batch of texts, whose tokens lie one after
 /// another: nothing is padded.
 final class EncoderPass: Sendable {
@@ -23,9 +25,9 @@ final class EncoderPass: Sendable {
     self.operations = operations
     self.capacity = capacity
     pool = ThreadPool(threadCount: threads)
-    hidden = Activations(capacity: capacity, width: config.width)
-    attended = Activations(capacity: capacity, width: config.width)
-    inner = Activations(capacity: capacity, width: config.feedForwardLength)
+    hidden = Activations(capacity: capacity, width: config.width, panels: operations)
+    attended = Activations(capacity: capacity, width: config.width, panels: operations)
+    inner = Activations(capacity: capacity, width: config.feedForwardLength, panels: operations)
     query = FloatBuffer(count: capacity * config.width)
     key = FloatBuffer(count: capacity * config.width)
     value = FloatBuffer(count: capacity * config.width)
@@ -117,7 +119,10 @@ final class EncoderPass: Sendable {
     _ products: [(linear: EncoderWeights.Linear, out: FloatBuffer)], by x: Activations, _ count: Int
   ) {
     if products.contains(where: { $0.linear.weight.type.isQuantized }) {
-      forEachToken(count) { x.quantize($0, operations) }
+      let size = Int(DUET_TILE_TOKENS)
+      pool.run((count + size - 1) / size) { chunk, _ in
+        x.quantize(chunk * size..<min(count, (chunk + 1) * size), forPanels: true, operations)
+      }
     }
     let rows = 32, chunks = (products[0].linear.weight.rows + rows - 1) / rows
     pool.run(products.count * chunks) { chunk, worker in
@@ -141,7 +146,7 @@ final class EncoderPass: Sendable {
       let place = token * config.width + first, part = place..<place + size
       operations.copy(query, part, to: space.query, at: index * size)
       space.pages[index / CacheLayout.pageTokens].store(
-        key: key, part, value: value, part, slot: index % CacheLayout.pageTokens, layer: 0, head: 0,
+        key: key, value: value, at: part.lowerBound, slot: index % CacheLayout.pageTokens, layer: 0,
         operations)
     }
     operations.attendAll(

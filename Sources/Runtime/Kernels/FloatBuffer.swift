@@ -65,13 +65,23 @@ import CKernels
   private let quantized: UnsafeMutablePointer<Int8>
   private let scales: UnsafeMutablePointer<duet_run_scale>
   private let views: UnsafeMutablePointer<duet_activations>
+  /// The int8 form once more, in tiles: [tiles, runs]; nil for none.
+  private let tiles: UnsafeMutableRawPointer?
+  private let tileBytes: Int
 
   /// Room for `capacity` tokens of `width` values.
-  package init(capacity: Int, width: Int) {
+  ///
+  /// - Parameter panels: whose panels the tokens may be multiplied by: of these tokens tiles are made, where the tier
+  ///   has them. The system provides their memory as it first is written.
+  package init(capacity: Int, width: Int, panels operations: Operations? = nil) {
     self.width = width
     self.capacity = capacity
-    values = FloatBuffer(count: capacity * width)
+    let size = unsafe operations?.table.pointee.tile_bytes ?? 0
     let runs = width / Int(DUET_RUN)
+    let count = (capacity + Int(DUET_TILE_TOKENS) - 1) / Int(DUET_TILE_TOKENS) * runs
+    tileBytes = size
+    unsafe tiles = size * count > 0 ? .allocate(byteCount: size * count, alignment: 64) : nil
+    values = FloatBuffer(count: capacity * width)
     unsafe quantized = .allocate(capacity: max(1, capacity * width))
     unsafe scales = .allocate(capacity: max(1, capacity * runs))
     unsafe views = .allocate(capacity: max(1, capacity))
@@ -86,26 +96,57 @@ import CKernels
     unsafe quantized.deallocate()
     unsafe scales.deallocate()
     unsafe views.deallocate()
+    unsafe tiles?.deallocate()
   }
 
   /// The values of one token within `values`.
   package func range(_ token: Int) -> Range<Int> { token * width..<(token + 1) * width }
 
-  /// Makes the int8 form of one token. Widths that are no multiple of 32 have none, and no
+  /// Makes the int8 form of some tokens. Widths that are no multiple of 32 have none, and no
   /// quantized weights either.
-  package func quantize(_ token: Int, _ operations: Operations) {
-    quantize(token, 0..<width, operations)
+  ///
+  /// - Parameters:
+  ///   - part: whole runs of 32; nil for all.
+  ///   - forPanels: whether panels will be multiplied by it.
+  package func quantize(
+    _ tokens: Range<Int>, within part: Range<Int>? = nil, forPanels: Bool = false, _ operations: Operations
+  ) {
+    let part = part ?? 0..<width, run = Int(DUET_RUN), runs = part.count / run
+    guard width % run == 0 else { return }
+    precondition(
+      tokens.lowerBound >= 0 && tokens.upperBound <= capacity && part.upperBound <= width,
+      "outside of the batch")
+    precondition(part.lowerBound % run == 0 && part.upperBound % run == 0, "a part that cuts runs")
+    for token in tokens {
+      let start = token * width + part.lowerBound
+      unsafe operations.table.pointee.quantize(
+        values.pointer(start..<start + part.count), part.count, quantized + start, scales + start / run)
+    }
+    guard forPanels, let tiles = unsafe tiles else { return }
+    let size = Int(DUET_TILE_TOKENS)
+    var token = tokens.lowerBound
+    while token < tokens.upperBound {
+      let end = min(tokens.upperBound, (token / size + 1) * size), start = token * width + part.lowerBound
+      let first = token / size * (width / run) + part.lowerBound / run
+      unsafe operations.table.pointee.lay_in_tile(
+        quantized + start, scales + start / run, width / run, runs, token % size, end - token,
+        tiles + first * tileBytes)
+      token = end
+    }
   }
 
-  /// The same for a part of a token: whole runs of 32.
-  package func quantize(_ token: Int, _ part: Range<Int>, _ operations: Operations) {
-    let run = Int(DUET_RUN)
-    guard width % run == 0 else { return }
-    precondition(token >= 0 && token < capacity && part.upperBound <= width, "outside of the batch")
-    precondition(part.lowerBound % run == 0 && part.upperBound % run == 0, "a part that cuts runs")
-    let start = token * width + part.lowerBound
-    unsafe operations.table.pointee.quantize(
-      values.pointer(start..<start + part.count), part.count, quantized + start, scales + start / run)
+  /// What weights of a type, by its number in files, read of one token.
+  package func tokenBytes(of type: Int32) -> Int {
+    let isFloat = type == Int32(DUET_F32) || type == Int32(DUET_F16) || type == Int32(DUET_BF16)
+    return max(1, isFloat ? 4 * width : width + width / Int(DUET_RUN) * MemoryLayout<duet_run_scale>.stride)
+  }
+
+  /// The tiles from `token` on, which begins one; nil where there are none. Valid while the object lives.
+  @unsafe package func tiles(from token: Int) -> UnsafeRawPointer? {
+    precondition(token >= 0 && token % Int(DUET_TILE_TOKENS) == 0 && token < capacity, "no tile begins there")
+    guard let tiles = unsafe tiles else { return nil }
+    let first = token / Int(DUET_TILE_TOKENS) * (width / Int(DUET_RUN))
+    return unsafe UnsafeRawPointer(tiles + first * tileBytes)
   }
 
   /// The kernels' view of `tokens`; valid while the object lives.

@@ -48,14 +48,19 @@ import CKernels
     unsafe table.pointee.add(x.pointer(range), range.count, out.pointer(offset..<offset + range.count))
   }
 
-  /// Rotates one head's pairs; `angles` holds the cosines, then the sines, from `angleOffset`.
+  /// Rotates the first `dimensions` values of each head of `range`, which is cut into heads of `headSize` values;
+  /// `angles` holds the cosines, then the sines, from `angleOffset`.
   package func rotate(
-    _ x: FloatBuffer, _ range: Range<Int>, angles: FloatBuffer, at angleOffset: Int, split: Bool
+    _ x: FloatBuffer, _ range: Range<Int>, headSize: Int, dimensions: Int, angles: FloatBuffer,
+    at angleOffset: Int, split: Bool
   ) {
-    let half = range.count / 2
-    unsafe table.pointee.rotate(
-      x.pointer(range), range.count, angles.pointer(angleOffset..<angleOffset + half),
-      angles.pointer(angleOffset + half..<angleOffset + 2 * half), split)
+    precondition(dimensions <= headSize && range.count % headSize == 0, "no whole heads")
+    let half = dimensions / 2, heads = unsafe x.pointer(range)
+    let cosines = unsafe angles.pointer(angleOffset..<angleOffset + half)
+    let sines = unsafe angles.pointer(angleOffset + half..<angleOffset + 2 * half)
+    for head in stride(from: 0, to: range.count, by: headSize) {
+      unsafe table.pointee.rotate(heads + head, dimensions, cosines, sines, split)
+    }
   }
 
   /// `out = activation(gate) * up`, over the same range of all three.
@@ -161,7 +166,8 @@ import CKernels
     precondition(x.width == matrix.columns, "matrix and vector differ in length")
     let columns = matrix.columns, type = Int32(DUET_F32), floats = dequantizedFloats(columns: columns)
     let values = unsafe scratch.pointer(0..<floats)
-    let panel = unsafe UnsafeMutableRawPointer(scratch.pointer(floats..<scratch.count))
+    let end = floats + panelFloats(type, columns: columns)
+    let panel = unsafe UnsafeMutableRawPointer(scratch.pointer(floats..<end))
     let view = unsafe x.view(0..<tokens)
     for first in Swift.stride(from: rows.lowerBound, to: rows.upperBound, by: panelRows) {
       let count = min(panelRows, rows.upperBound - first)
@@ -172,33 +178,70 @@ import CKernels
     }
   }
 
-  /// The same by packed panels, which pays from some tokens on.
+  /// What panels that are packed together may take, and the activations they are then multiplied by: both stay
+  /// in a second cache of half a megabyte.
+  private static let groupBytes = 262_144, blockBytes = 131_072
+  /// The most rows of panels that are packed together, and what a block is a multiple of: the tokens that kernels
+  /// multiply at a time, of which a rest takes nearly as long.
+  private static let groupRows = 128, blockTokens = 24
+
+  /// The same by packed panels, which pays from some tokens on, of activations that were quantized for panels: panels of a group of rows at a time, by a block of
+  /// tokens at a time, so that neither comes from further away than the second cache again and again.
   package func multiplyPanels(
     _ matrix: Matrix, rows: Range<Int>, _ x: Activations, tokens: Int, scratch: FloatBuffer,
     out: FloatBuffer, stride: Int
   ) {
     precondition(x.width == matrix.columns, "matrix and vector differ in length")
-    let type = matrix.typeNumber, columns = matrix.columns
-    let floats = unsafe (duet_panel_bytes(table, type, columns) + 3) / 4
-    let panel = unsafe UnsafeMutableRawPointer(scratch.pointer(0..<floats))
-    let view = unsafe x.view(0..<tokens)
-    var row = rows.lowerBound
-    while row < rows.upperBound {
-      let count = min(panelRows, rows.upperBound - row)
-      let target = unsafe out.pointer(row..<(tokens - 1) * stride + row + count)
-      unsafe duet_run_pack(
-        table, type, matrix.pointer(rows: row..<row + count), matrix.rowBytes, count, columns, panel)
-      unsafe duet_run_multiply(table, type, panel, count, columns, view, tokens, target, stride)
-      row += count
+    let type = matrix.typeNumber, columns = matrix.columns, panel = panelFloats(type, columns: columns)
+    let together = panelRows * max(1, min(Self.groupRows / panelRows, Self.groupBytes / (4 * panel)))
+    let block = max(1, Self.blockBytes / x.tokenBytes(of: type) / Self.blockTokens) * Self.blockTokens
+    for first in Swift.stride(from: rows.lowerBound, to: rows.upperBound, by: together) {
+      let group = first..<min(first + together, rows.upperBound)
+      forEachPanel(of: group) { place, rows in
+        unsafe duet_run_pack(
+          table, type, matrix.pointer(rows: rows), matrix.rowBytes, rows.count, columns,
+          scratch.pointer(place * panel..<(place + 1) * panel))
+      }
+      for start in Swift.stride(from: 0, to: tokens, by: block) {
+        let some = start..<min(start + block, tokens)
+        let view = unsafe x.view(some), tiles = matrix.type.isQuantized ? unsafe x.tiles(from: start) : nil
+        forEachPanel(of: group) { place, rows in
+          let from = start * stride + rows.lowerBound
+          let target = unsafe out.pointer(from..<from + (some.count - 1) * stride + rows.count)
+          let packed = unsafe scratch.pointer(place * panel..<(place + 1) * panel)
+          if let tiles = unsafe tiles {
+            unsafe duet_run_multiply_tiles(
+              table, type, packed, rows.count, columns, tiles, some.count, target, stride)
+          } else {
+            unsafe duet_run_multiply(
+              table, type, packed, rows.count, columns, view, some.count, target, stride)
+          }
+        }
+      }
     }
   }
 
-  /// Floats of scratch that products by panels need for rows of up to `columns` values: a panel, and before
-  /// it what it is packed from where that is not in the file.
+  /// Calls `body` with the place and the rows of each panel of `rows`.
+  private func forEachPanel(of rows: Range<Int>, _ body: (Int, Range<Int>) -> Void) {
+    var place = 0, first = rows.lowerBound
+    while first < rows.upperBound {
+      let end = min(first + panelRows, rows.upperBound)
+      body(place, first..<end)
+      (place, first) = (place + 1, end)
+    }
+  }
+
+  /// Floats of scratch that products by panels need for rows of up to `columns` values: panels, and before
+  /// them what they are packed from where that is not in the file.
   package func panelScratch(columns: Int) -> Int {
     let types = [TensorType.f32, .q8_0].map { Int32($0.rawValue) }
-    let panel = types.map { unsafe (duet_panel_bytes(table, $0, columns) + 3) / 4 }.max() ?? 0
-    return dequantizedFloats(columns: columns) + panel
+    let panel = types.map { panelFloats($0, columns: columns) }.max() ?? 0
+    let group = min(Self.groupRows / panelRows * panel, Self.groupBytes / 4)
+    return dequantizedFloats(columns: columns) + max(panel, group)
+  }
+
+  private func panelFloats(_ type: Int32, columns: Int) -> Int {
+    unsafe (duet_panel_bytes(table, type, columns) + 63) / 64 * 16
   }
 
   private func dequantizedFloats(columns: Int) -> Int { (panelRows * columns + 15) / 16 * 16 }

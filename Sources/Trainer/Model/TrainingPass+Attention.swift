@@ -44,7 +44,7 @@ extension TrainingPass {
     _ x: FloatBuffer, _ range: Range<Int>, _ table: FloatBuffer, _ angles: RotaryAngles, _ position: Int
   ) {
     operations.rotate(
-      x, range.lowerBound..<range.lowerBound + angles.rotary.dimensions, angles: table,
+      x, range, headSize: range.count, dimensions: angles.rotary.dimensions, angles: table,
       at: angles.forward.offset(position), split: angles.rotary.split)
   }
 

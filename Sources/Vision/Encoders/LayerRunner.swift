@@ -27,7 +27,7 @@ final class LayerRunner {
     residual: (values: FloatBuffer, stride: Int)? = nil, out: FloatBuffer, stride: Int
   ) {
     reserve(operations.scratch(layer))
-    if layer.isQuantized { forEach(tokens) { [operations] in x.quantize($0, operations) } }
+    if layer.isQuantized { forEach(tokens) { [operations] in x.quantize($0..<$0 + 1, operations) } }
     let rowChunks = (layer.rows + Self.rows - 1) / Self.rows
     let tokenChunks = (tokens + Self.tokens - 1) / Self.tokens
     pool.run(rowChunks * tokenChunks) { [operations, scratch] chunk, worker in

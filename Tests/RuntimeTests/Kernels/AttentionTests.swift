@@ -38,7 +38,7 @@ import Testing
       case .f16: return x.map { Double(Float16($0)) }
       case .q8_0:
         let a = kernels.quantize(x)
-        return a.q.indices.map { Double(a.q[$0]) * Double(Float16(a.scales[$0 / 32].scale.0)) }
+        return a.q.indices.map { Double(a.q[$0]) * Double(Float16(a.scales[$0 / 32].scale)) }
       default: return x.map(Double.init)
       }
     }

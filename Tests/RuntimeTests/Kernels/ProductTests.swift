@@ -57,7 +57,7 @@ import Testing
     let long = 256 * 32, short = 6 * 32
     var poison = kernels.quantize(randomFloats(long, &random))
     for index in poison.scales.indices {
-      poison.scales[index] = duet_run_scale(scale: (.nan, .nan), half: (.nan, .nan))
+      poison.scales[index] = duet_run_scale(scale: .nan, half: (.nan, .nan), middle: (.min, .min))
     }
     let vectors = (0..<4).map { _ in kernels.quantize(randomFloats(short, &random)) }
     let longRow = RandomWeights.rows(1, of: long, type, &random)

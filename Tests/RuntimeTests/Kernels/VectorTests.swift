@@ -19,15 +19,16 @@ import Testing
         for run in 0..<n / 32 {
           let range = run * 32..<run * 32 + 32
           let largest = x[range].map(abs).max() ?? 0
-          #expect(abs(a.scales[run].scale.0 - largest / 127) <= largest / 127 * 2e-7)
-          #expect(a.scales[run].scale.0 == a.scales[run].scale.1)
+          #expect(abs(a.scales[run].scale - largest / 127) <= largest / 127 * 2e-7)
           for index in range {
             let error = abs(a.values[index] - Double(x[index]))
-            #expect(error <= Double(a.scales[run].scale.0) * 0.50002)
+            #expect(error <= Double(a.scales[run].scale) * 0.50002)
           }
           let sums = [range.prefix(16), range.suffix(16)].map { $0.reduce(0) { $0 + Float(a.q[$1]) } }
-          #expect(a.scales[run].half.0 == a.scales[run].scale.0 * sums[0])
-          #expect(a.scales[run].half.1 == a.scales[run].scale.0 * sums[1])
+          #expect(a.scales[run].half.0 == a.scales[run].scale * sums[0])
+          #expect(a.scales[run].half.1 == a.scales[run].scale * sums[1])
+          #expect(a.scales[run].middle.0 == Int32(-128 * sums[0]))
+          #expect(a.scales[run].middle.1 == Int32(-128 * sums[1]))
         }
       }
     }
@@ -37,7 +38,7 @@ import Testing
   func `ties go to even, and the largest value is 127`(_ kernels: Kernels) {
     let values: [Float] = [127, -127, 0.5, 1.5, 2.5, -0.5, -1.5, -2.5, 63.5, 126.5, -126.5, 0, -0.0]
     let a = kernels.quantize(values + [Float](repeating: 0, count: 32 - values.count))
-    #expect(a.scales[0].scale.0 == 1)
+    #expect(a.scales[0].scale == 1)
     #expect(a.q.prefix(13) == [127, -127, 0, 2, 2, 0, -2, -2, 64, 126, -126, 0, 0])
   }
 
@@ -50,7 +51,7 @@ import Testing
         let a = kernels.quantize(x)
         #expect(a.q[..<32].allSatisfy { $0 == 127 } && a.q[64...].allSatisfy { $0 == 127 })
         #expect(a.q[32..<64].allSatisfy { $0 == 0 })
-        #expect(a.scales[1].scale.0 == 0 && a.scales[1].half.0 == 0 && a.scales[1].half.1 == 0)
+        #expect(a.scales[1].scale == 0 && a.scales[1].half.0 == 0 && a.scales[1].half.1 == 0)
       }
     }
   }
@@ -59,7 +60,7 @@ import Testing
   func `zeros and subnormals are harmless`(_ kernels: Kernels) {
     for value in [0, -0.0, .leastNonzeroMagnitude, 0x1p-130, 1e-37, .leastNormalMagnitude] as [Float] {
       let a = kernels.quantize([Float](repeating: value, count: 32))
-      #expect(a.scales[0].scale.0.isFinite && a.scales[0].half.0.isFinite)
+      #expect(a.scales[0].scale.isFinite && a.scales[0].half.0.isFinite)
       #expect(a.q.allSatisfy { (-127...127).contains($0) })
       #expect(abs(a.values[0] - Double(value)) <= Double(value) + 1e-45)
     }

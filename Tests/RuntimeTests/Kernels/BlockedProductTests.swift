@@ -1,0 +1,59 @@
+import DuetRuntime
+import Testing
+
+/// Products of a whole matrix with many tokens, which panels and blocks of tokens divide.
+@Suite struct BlockedProductTests {
+  static let shapes = [
+    // Several groups of panels and blocks of tokens, of both the last one short.
+    (type: TensorType.q4_K, columns: 2_048, rows: 150, tokens: 93),
+    (.q8_0, 2_048, 150, 93), (.q5_1, 576, 150, 157), (.f32, 576, 150, 61), (.bf16, 600, 35, 61),
+    // Rows longer than a group may be.
+    (.q4_0, 8_192, 33, 19), (.f16, 8_192, 33, 19),
+    (.q6_K, 256, 3, 1),
+  ]
+
+  @Test(arguments: Kernels.all, shapes)
+  func `a matrix in groups and blocks gives bit for bit what panels alone give`(
+    _ kernels: Kernels, _ shape: (type: TensorType, columns: Int, rows: Int, tokens: Int)
+  ) throws {
+    var random = SplitMix(seed: UInt64(shape.type.rawValue) + 40)
+    let (type, n, rows) = (shape.type, shape.columns, shape.rows), width = shape.type.rowBytes(n)
+    let weights = RandomWeights.rows(rows, of: n, type, &random)
+    let vectors = (0..<shape.tokens).map { _ in randomFloats(n, &random) }
+    var file = GGUFBuilder()
+    file.tensors.append(.init(name: "w", shape: [n, rows], type: type.rawValue, bytes: weights))
+    let matrix = try Matrix(#require(file.open()["w"]))
+    let operations = try Operations(tier: kernels.testDescription)
+    let x = Activations(capacity: shape.tokens, width: n, panels: operations)
+    for (token, vector) in vectors.enumerated() {
+      for (index, value) in vector.enumerated() { x.values[token * n + index] = value }
+    }
+    // Whole tiles and parts of them.
+    for part in [0..<min(3, shape.tokens), min(3, shape.tokens)..<shape.tokens] {
+      x.quantize(part, forPanels: true, operations)
+    }
+    let stride = rows + 5, out = FloatBuffer([Float](repeating: .nan, count: shape.tokens * stride))
+    let scratch = FloatBuffer(count: operations.panelScratch(columns: n))
+    // From a row on that is no panel's first, as chunks of work may.
+    for part in [0..<min(1, rows), min(1, rows)..<rows] {
+      operations.multiplyPanels(
+        matrix, rows: part, x, tokens: shape.tokens, scratch: scratch, out: out, stride: stride)
+    }
+    let tokens = vectors.map { kernels.quantize($0) }
+    for first in Swift.stride(from: 0, to: rows, by: kernels.panelRows) {
+      let count = min(kernels.panelRows, rows - first)
+      let bytes = Array(weights[first * width..<(first + count) * width])
+      let expected = kernels.multiply(type, bytes, rows: count, tokens, stride: count)
+      for token in tokens.indices {
+        let start = token * stride + first
+        #expect(
+          identical(out.array(start..<start + count), Array(expected[token * count..<(token + 1) * count])),
+          "rows from \(first), token \(token)")
+      }
+    }
+    for token in tokens.indices {
+      let end = (token + 1) * stride
+      #expect(out.array(end - 5..<end).allSatisfy { $0.isNaN }, "writes beyond")
+    }
+  }
+}
