@@ -40,4 +40,13 @@ struct PastedContextTests {
   func none(message: String) {
     #expect(PastedContext(message) == nil)
   }
+
+  @Test("is not a list of names, which says nothing; a list of facts is")
+  func lists() throws {
+    let names = (1...24).map { _ in "Red Admiral" }
+    #expect(PastedContext("Classify these as butterflies or moths:\n" + names.joined(separator: "\n")) == nil)
+    let facts = (1...24).map { "Pier \($0): open" }
+    let message = "Which piers are open?\n" + facts.joined(separator: "\n")
+    #expect(try #require(PastedContext(message)).text == facts.joined(separator: "\n"))
+  }
 }

@@ -11,6 +11,8 @@ public struct PastedContext: Sendable, Equatable {
   private static let longestQuestion = 60
   /// What stands before a question and a colon has no more words than this.
   private static let longestLeadIn = 3
+  /// A line of a list of names has no more words than this.
+  private static let longestName = 4
 
   /// Tells question and text of a message apart; nil where it has no text besides the question.
   ///
@@ -24,8 +26,18 @@ public struct PastedContext: Sendable, Equatable {
       Self.split(Self.paragraphs(message), joinedBy: "\n\n") ?? Self.split(
         Self.lines(message), joinedBy: "\n")
       ?? Self.splitAtColon(message) ?? Self.split(Self.sentences(message), joinedBy: " ")
-    guard let found, Self.wordCount(found.text) >= Self.fewestWords else { return nil }
+    guard let found, Self.wordCount(found.text) >= Self.fewestWords, !Self.isListOfNames(found.text) else {
+      return nil
+    }
     self = found
+  }
+
+  /// Whether a text is bare names, a line each ("Classify: …"): they are what the task is about, and say nothing that
+  /// an answer could rest on. A line with a number or a colon says something.
+  private static func isListOfNames(_ text: String) -> Bool {
+    lines(text).allSatisfy { line in
+      wordCount(line) <= longestName && !line.contains { $0.isNumber || ":.!?".contains($0) }
+    }
   }
 
   private init(question: some StringProtocol, text: String) {
