@@ -72,10 +72,8 @@ package struct CacheLayout: Sendable, Equatable {
     return unsafe try body(RawSpan(_unsafeBytes: buffer))
   }
 
-  private func plane(_ layer: Int, _ head: Int, _ which: Int) -> UnsafeMutableRawPointer {
-    precondition(layer >= 0 && layer < layout.layers && head >= 0 && head < layout.heads, "no such head")
-    return unsafe base + ((layer * layout.heads + head) * 2 + which) * layout.planeBytes
-  }
+  /// Where the keys and values lie; valid while the object lives.
+  var place: PagePlace { unsafe PagePlace(base: base, layout: layout) }
 
   /// Writes the keys and the values of the page's token `slot`, for all heads of one layer: [heads, head size] from
   /// `start` on.
@@ -83,16 +81,37 @@ package struct CacheLayout: Sendable, Equatable {
     key: FloatBuffer, value: FloatBuffer, at start: Int, slot: Int, layer: Int, _ operations: Operations
   ) {
     precondition(isWritable && slot >= 0 && slot < CacheLayout.pageTokens, "slot outside of the page")
-    let size = layout.headSize, range = start..<start + layout.heads * size
+    let size = layout.headSize, place = place, range = start..<start + layout.heads * size
     let keys = unsafe key.pointer(range), values = unsafe value.pointer(range)
     for head in 0..<layout.heads {
       unsafe operations.table.pointee.store(
         keys + head * size, values + head * size, size, layout.type.typeNumber, slot,
-        plane(layer, head, 0), plane(layer, head, 1))
+        place.plane(layer, head, 0), place.plane(layer, head, 1))
     }
   }
 
-  /// The kernels' view of one head; valid while the object lives.
+}
+
+/// Where the keys and values of a page lie. No reference is counted: threads that attend to the same pages would wait
+/// for one another.
+@safe struct PagePlace: @unchecked Sendable {
+  private let base: UnsafeMutableRawPointer
+  private let layers: Int
+  private let heads: Int
+  private let planeBytes: Int
+
+  @unsafe init(base: UnsafeMutableRawPointer, layout: CacheLayout) {
+    unsafe self.base = unsafe base
+    (layers, heads, planeBytes) = (layout.layers, layout.heads, layout.planeBytes)
+  }
+
+  /// The keys (0) or values (1) of a head.
+  @unsafe func plane(_ layer: Int, _ head: Int, _ which: Int) -> UnsafeMutableRawPointer {
+    precondition(layer >= 0 && layer < layers && head >= 0 && head < heads, "no such head")
+    return unsafe base + ((layer * heads + head) * 2 + which) * planeBytes
+  }
+
+  /// The kernels' view of one head; valid while the page lives.
   @unsafe func view(layer: Int, head: Int) -> duet_page {
     unsafe duet_page(
       keys: UnsafeRawPointer(plane(layer, head, 0)), values: UnsafeRawPointer(plane(layer, head, 1)))

@@ -13,7 +13,9 @@ package final class CachedSequence {
   package var pictures: [InputEmbeddings] = []
   /// Positions of which it is recorded how much the last tokens attend to them; nil for none.
   package var watched: WatchedPositions?
-  private var pages: [CachePage] = []
+  private var pages: [CachePage] = [] { didSet { places = pages.map(\.place) } }
+  /// Where the pages lie; valid while the sequence keeps them.
+  private(set) var places: [PagePlace] = []
 
   package init(layout: CacheLayout, salt: UInt64) {
     self.layout = layout

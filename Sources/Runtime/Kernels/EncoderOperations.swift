@@ -32,7 +32,7 @@ extension Operations {
     for (index, start) in stride(from: 0, to: count, by: segment).enumerated() {
       let end = min(count, start + segment)
       let views = unsafe (start / size...(end - 1) / size).map {
-        unsafe pages[$0].view(layer: 0, head: 0)
+        unsafe pages[$0].place.view(layer: 0, head: 0)
       }
       let out = unsafe states.pointer(index * count * width..<(index + 1) * count * width)
       // The queries are as heads of one token: all see the same.

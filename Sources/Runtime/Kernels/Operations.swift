@@ -114,10 +114,11 @@ import CKernels
     precondition(pages.count <= Int(DUET_SEGMENT_PAGES), "more pages than a segment has")
     let queries = start..<start + (tokens - 1) * stride + heads * config.headSize
     let states = offset..<offset + tokens * heads * (config.headSize + 2)
+    let places = sequence.places
     unsafe withUnsafeTemporaryAllocation(of: duet_page.self, capacity: max(1, pages.count)) { views in
       unsafe withUnsafeTemporaryAllocation(of: duet_span.self, capacity: max(1, tokens)) { spans in
         for page in pages {
-          unsafe views[page - pages.lowerBound] = sequence.page(page * size).view(layer: layer, head: head)
+          unsafe views[page - pages.lowerBound] = places[page].view(layer: layer, head: head)
         }
         for (index, context) in contexts.enumerated() {
           let from = context.isEmpty ? 0..<0 : context
