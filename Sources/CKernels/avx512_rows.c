@@ -21,8 +21,8 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-// Bytes of the file that are fetched ahead of use.
-#define AHEAD 4096
+// Bytes of the file that are fetched ahead of use: more of formats whose blocks are long.
+#define AHEAD(FORMAT) ((FORMAT).runs > 1 ? 8192 : 4096)
 // Columns that share one unpacking of the weights: as many as there are registers for; half as many where scales
 // differ within a run.
 #define SHARING 8
@@ -115,7 +115,7 @@ INLINE void multiply_row(group_format f, const uint8_t *row, size_t runs, const 
     size_t index = 0;
     for (; index + GROUP <= runs; index += GROUP) {
         const uint8_t *at = row + index / f.runs * f.bytes;
-        for (size_t line = 0; line < GROUP / f.runs * f.bytes; line += 64) _mm_prefetch(at + AHEAD + line, _MM_HINT_T0);
+        for (size_t line = 0; line < GROUP / f.runs * f.bytes; line += 64) _mm_prefetch(at + AHEAD(f) + line, _MM_HINT_T0);
         add_group(f, at, GROUP, a, columns, index, total);
     }
     if (index < runs) {
