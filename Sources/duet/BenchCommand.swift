@@ -8,9 +8,9 @@ struct BenchCommand: AsyncParsableCommand {
     commandName: "bench",
     abstract: "Measure how fast a model reads and writes.",
     discussion: """
-      Figures are medians of the repetitions. Of a prompt's products the share is of what the same threads could \
-      multiply if nothing had to be loaded. The bandwidth is what decoding reads per second; its share is of the \
-      rate at which the same threads can read the mapped file.
+      Figures are medians of the repetitions, after a pass that is not counted. Of a prompt's products the share is \
+      of what the same threads could multiply if nothing had to be loaded. The bandwidth is what decoding reads per \
+      second; its share is of the rate at which the same threads can read the mapped file.
 
       Examples:
         duet bench

@@ -50,7 +50,7 @@ public struct BenchmarkResult: Sendable {
 
 extension Engine {
   /// Measures how fast prompts are read and answers generated. The tokens are arbitrary; sampling is
-  /// not part of it.
+  /// not part of it. A first pass is not counted.
   ///
   /// - Parameters:
   ///   - options: what is run, and how often.
@@ -61,6 +61,7 @@ extension Engine {
   ) throws -> BenchmarkResult {
     var result = BenchmarkResult()
     var prefill: [Double] = [], decode: [Double] = []
+    try warmUp(options)
     for run in 0..<max(1, options.repetitions) {
       progress(run, options.repetitions)
       let sequences = sequences(options)
@@ -86,6 +87,13 @@ extension Engine {
       result.peakProductsPerSecond = measurePeakRate()
     }
     return result
+  }
+
+  /// What the first pass alone takes longer for, memory that is touched for the first time above all, is not counted.
+  private func warmUp(_ options: BenchmarkOptions) throws {
+    let sequences = sequences(options)
+    if options.prefill > 0 { for sequence in sequences { _ = try timeReading(options.prefill, sequence) } }
+    if options.decode > 0 { _ = try timeDecoding(1, sequences) }
   }
 
   private func sequences(_ options: BenchmarkOptions) -> [CachedSequence] {
