@@ -49,6 +49,8 @@ struct CaptionCommand: AsyncParsableCommand {
       valueName: "file"),
     completion: .file(extensions: ["svg"]))
   var explain: String?
+  @Flag(help: "In JSON, how much each token of a caption attended to the picture, 0 to 1.")
+  var attention = false
   @Flag(help: "Replace sidecar files, or the drawing of --explain, that are there.")
   var force = false
   @Flag(name: .shortAndLong, help: "Say on standard error how long it took.")
@@ -66,6 +68,9 @@ struct CaptionCommand: AsyncParsableCommand {
     try check("--max-tokens", maxTokens, 1...8_192)
     if explain != nil, choices != nil { throw ValidationError("--explain draws captions, not --choices") }
     if explain?.isEmpty == true { throw ValidationError("--explain needs a path") }
+    if attention, !json && format != .json || choices != nil {
+      throw ValidationError("--attention is of captions in JSON")
+    }
     if choices != nil {
       guard question != nil else { throw ValidationError("--choices are the answers to a --question") }
       guard alternatives.count > 1 else { throw ValidationError("--choices needs two answers or more") }
@@ -100,7 +105,7 @@ struct CaptionCommand: AsyncParsableCommand {
     let files = try PictureFiles.all(paths)
     let seeing = try SeeingModel(vision: vision, model: model, adapter: adapter, pair: pair, engine.options)
     var options = GenerationOptions()
-    options.recordsAttention = explain != nil
+    options.recordsAttention = explain != nil || attention
     if let explain { try checkExplanation(explain, files) }
     options.maxTokens = maxTokens ?? (length == .long ? 160 : 48)
     // A small model goes on and repeats itself after the sentence that it was asked for.
@@ -121,6 +126,7 @@ struct CaptionCommand: AsyncParsableCommand {
         } else {
           let said = try await seeing.caption(file, question, options)
           caption.caption = said.text
+          if attention { caption.attention = said.attention.map { $0.shares.reduce(0, +) } }
           if let explain {
             try Explanation(said.attention, caption: said.text)
               .write(to: Folders.expanded(explain), picture: file, replaces: force)

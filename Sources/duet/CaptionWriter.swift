@@ -30,6 +30,8 @@ struct Caption: Encodable {
   var caption = ""
   /// How likely each answer is that was to choose from.
   var choices: [String: Double]?
+  /// Of all that each token of the caption attended to, the share of the picture.
+  var attention: [Float]?
   /// From the file to the caption.
   var seconds = 0.0
 
