@@ -3,7 +3,7 @@ import CKernels
 extension Decoder {
   /// Bytes of weights in a chunk of work: some microseconds' worth.
   private static let chunkBytes = 16_384
-  /// Rows of a chunk where panels are packed: a multiple of a panel's.
+  /// The most rows of a chunk where panels are packed, but for huge matrices: a multiple of a panel's.
   private static let panelChunkRows = 128
   /// The most chunks of one matrix, so that the three of a hand-off are few enough for the pool.
   private static let matrixChunks = ThreadPool.maximumChunks / 4
@@ -119,7 +119,7 @@ extension Decoder {
 
   /// Of products `places`, whose matrices are as large as this one.
   private func chunks(of matrix: Matrix, _ places: Range<Int>, direct: Bool) -> Chunks {
-    let rows = direct ? directRows(matrix, matrices: places.count) : Self.panelRows(matrix)
+    let rows = direct ? directRows(matrix, matrices: places.count) : panelRows(matrix)
     let large = direct ? max(rows, matrix.rows / (2 * pool.threadCount) / rows * rows) : rows
     return Chunks(
       products: places, matrixRows: matrix.rows, rows: rows, largeRows: large, threads: pool.threadCount)
@@ -134,8 +134,14 @@ extension Decoder {
     return (rows + whole - 1) / whole * whole
   }
 
-  private static func panelRows(_ matrix: Matrix) -> Int {
-    (matrix.rows / (matrixChunks * panelChunkRows) + 1) * panelChunkRows
+  /// Whole panels, as many of which for each thread: 576 rows are three times 96 for each of two, not four chunks of
+  /// 128 and one of 64.
+  private func panelRows(_ matrix: Matrix) -> Int {
+    let most = (matrix.rows / (Self.matrixChunks * Self.panelChunkRows) + 1) * Self.panelChunkRows
+    let threads = pool.threadCount, panel = operations.panelRows
+    let chunks = (matrix.rows + threads * most - 1) / (threads * most) * threads
+    let rows = (matrix.rows + chunks - 1) / chunks
+    return (rows + panel - 1) / panel * panel
   }
 
   private func multiplyPanels(
