@@ -134,14 +134,14 @@ extension Decoder {
     return (rows + whole - 1) / whole * whole
   }
 
-  /// Whole panels, as many of which for each thread: 576 rows are three times 96 for each of two, not four chunks of
-  /// 128 and one of 64.
+  /// Whole panels and whole runs of what is quantized from their results, as many chunks for each thread: 576 rows are
+  /// three times 96 for each of two, not four chunks of 128 and one of 64.
   private func panelRows(_ matrix: Matrix) -> Int {
     let most = (matrix.rows / (Self.matrixChunks * Self.panelChunkRows) + 1) * Self.panelChunkRows
-    let threads = pool.threadCount, panel = operations.panelRows
+    let threads = pool.threadCount, whole = max(operations.panelRows, Int(DUET_RUN))
     let chunks = (matrix.rows + threads * most - 1) / (threads * most) * threads
     let rows = (matrix.rows + chunks - 1) / chunks
-    return (rows + panel - 1) / panel * panel
+    return (rows + whole - 1) / whole * whole
   }
 
   private func multiplyPanels(
