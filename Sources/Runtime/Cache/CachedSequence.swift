@@ -13,8 +13,8 @@ package final class CachedSequence {
   package var pictures: [InputEmbeddings] = []
   /// Positions of which it is recorded how much the last tokens attend to them; nil for none.
   package var watched: WatchedPositions?
-  private var pages: [CachePage] = [] { didSet { places = pages.map(\.place) } }
-  /// Where the pages lie; valid while the sequence keeps them.
+  private var pages: [CachePage] = []
+  /// Where the pages lie, one for one; valid while the sequence keeps them.
   private(set) var places: [PagePlace] = []
 
   package init(layout: CacheLayout, salt: UInt64) {
@@ -45,7 +45,9 @@ package final class CachedSequence {
   package func truncate(_ count: Int) {
     guard count < tokens.count else { return }
     tokens.removeSubrange(max(0, count)...)
-    pages.removeSubrange(((tokens.count + CacheLayout.pageTokens - 1) / CacheLayout.pageTokens)...)
+    let kept = (tokens.count + CacheLayout.pageTokens - 1) / CacheLayout.pageTokens
+    pages.removeSubrange(kept...)
+    places.removeSubrange(kept...)
   }
 
   /// Keeps the longest common prefix with `prompt`, then takes whole pages that `store` still has.
@@ -59,7 +61,7 @@ package final class CachedSequence {
     for page in store.pages(after: tokens.count / size, of: prompt, salt: salt, layout) {
       let start = tokens.count
       tokens += prompt[start..<start + size]
-      pages.append(page)
+      add(page)
     }
     return tokens.count
   }
@@ -70,8 +72,14 @@ package final class CachedSequence {
     let last = pages.count - 1
     if tokens.count % size != 0, !(isKnownUniquelyReferenced(&pages[last]) && pages[last].isWritable) {
       pages[last] = CachePage(copying: pages[last])
+      places[last] = pages[last].place
     }
-    while pages.count * size < tokens.count + new { pages.append(CachePage(layout)) }
+    while pages.count * size < tokens.count + new { add(CachePage(layout)) }
+  }
+
+  private func add(_ page: CachePage) {
+    pages.append(page)
+    places.append(page.place)
   }
 
   /// Declares the keys and values of these tokens written; full pages go to `store`.
