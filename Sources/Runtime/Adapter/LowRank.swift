@@ -16,7 +16,7 @@ import CKernels
   package let rows: Int
   /// Bytes of the factors in memory, what stays mapped aside.
   package let byteCount: Int
-  private let reduceType: TensorType
+  fileprivate let reduceType: TensorType
   private let expandsInFloat: Bool
   private let reduceBytes: Int
   private let base: UnsafeMutableRawPointer
@@ -127,7 +127,9 @@ extension Operations {
     precondition(x.width == pair.columns, "adapter and vector differ in length")
     precondition(part.lowerBound >= 0 && part.upperBound <= pair.rank, "rows outside of the factor")
     let out = unsafe low.pointer(offset..<offset + (tokens.count - 1) * stride + pair.rank)
-    unsafe pair.reduce(table, part, x.view(tokens), tokens.count, precision, scratch, out, stride)
+    let isTiled = pair.reduceType.isQuantized && tokens.lowerBound % Int(DUET_TILE_TOKENS) == 0
+    let tiles = scratch != nil && isTiled ? unsafe x.tiles(from: tokens.lowerBound) : nil
+    unsafe pair.reduce(table, part, x.view(tokens), tiles, tokens.count, precision, scratch, out, stride)
     for token in 0..<tokens.count {
       for j in part { unsafe out[token * stride + j] *= factor }
     }
@@ -150,8 +152,8 @@ extension LowRank {
   /// Both methods trust their callers, which check all lengths.
   @unsafe fileprivate func reduce(
     _ table: UnsafePointer<duet_operations>, _ part: Range<Int>, _ x: UnsafePointer<duet_activations>,
-    _ tokens: Int, _ precision: ActivationType, _ scratch: FloatBuffer?, _ out: UnsafeMutablePointer<Float>,
-    _ stride: Int
+    _ tiles: UnsafeRawPointer?, _ tokens: Int, _ precision: ActivationType, _ scratch: FloatBuffer?,
+    _ out: UnsafeMutablePointer<Float>, _ stride: Int
   ) {
     let number = Int32(reduceType.rawValue), rowBytes = reduceType.rowBytes(columns)
     guard let scratch, precision == .int8 else {
@@ -168,7 +170,11 @@ extension LowRank {
     for row in Swift.stride(from: part.lowerBound, to: part.upperBound, by: most) {
       let count = min(most, part.upperBound - row)
       unsafe duet_run_pack(table, number, first(row..<row + count), rowBytes, count, columns, panel)
-      unsafe duet_run_multiply(table, number, panel, count, columns, x, tokens, out + row, stride)
+      if let tiles = unsafe tiles {
+        unsafe duet_run_multiply_tiles(table, number, panel, count, columns, tiles, tokens, out + row, stride)
+      } else {
+        unsafe duet_run_multiply(table, number, panel, count, columns, x, tokens, out + row, stride)
+      }
     }
   }
 
