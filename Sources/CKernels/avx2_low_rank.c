@@ -14,6 +14,8 @@
 #define ROWS DUET_LOW_RANK_ROWS
 // Tokens that a column is multiplied by once it is unpacked.
 #define TOKENS 4
+// Groups that a token is multiplied by at a time.
+#define GROUPS 4
 
 INLINE __m256 column(const uint8_t *values, bool in_float, size_t j) {
     if (in_float) return _mm256_loadu_ps((const float *)values + ROWS * j);
@@ -47,11 +49,32 @@ INLINE void expand_some(const uint8_t *group, bool in_float, size_t rank, size_t
         add_rows(_mm256_mul_ps(sums[t], scales), rows, out + t * out_stride);
 }
 
+// Some groups of rows for one token: the sums of one alone would wait for one another.
+INLINE void expand_groups(const uint8_t *group, size_t group_bytes, bool in_float, size_t rank, const float *low,
+                          float *out) {
+    __m256 sums[GROUPS];
+    for (size_t g = 0; g < GROUPS; g++) sums[g] = _mm256_setzero_ps();
+    for (size_t j = 0; j < rank; j++) {
+        __m256 x = _mm256_broadcast_ss(low + j);
+        for (size_t g = 0; g < GROUPS; g++) {
+            const uint8_t *values = group + g * group_bytes + (in_float ? 0 : ROWS * sizeof(float));
+            sums[g] = _mm256_fmadd_ps(column(values, in_float, j), x, sums[g]);
+        }
+    }
+    for (size_t g = 0; g < GROUPS; g++) {
+        __m256 scales = in_float ? _mm256_set1_ps(1) : _mm256_loadu_ps((const float *)(group + g * group_bytes));
+        add_rows(_mm256_mul_ps(sums[g], scales), ROWS, out + g * ROWS);
+    }
+}
+
 INLINE void expand_all(const void *b, bool in_float, size_t rank, size_t rows, const float *low,
                        size_t low_stride, size_t tokens, float *out, size_t out_stride) {
     size_t group_bytes = ROWS * (in_float ? rank * sizeof(float) : rank + sizeof(float));
     const uint8_t *group = b;
-    for (size_t row = 0; row < rows; row += ROWS, group += group_bytes) {
+    size_t row = 0;
+    for (; tokens == 1 && row + GROUPS * ROWS <= rows; row += GROUPS * ROWS, group += GROUPS * group_bytes)
+        expand_groups(group, group_bytes, in_float, rank, low, out + row);
+    for (; row < rows; row += ROWS, group += group_bytes) {
         size_t count = rows - row, t = 0;
         for (; t + TOKENS <= tokens; t += TOKENS)
             expand_some(group, in_float, rank, count, low + t * low_stride, low_stride, TOKENS,

@@ -56,12 +56,6 @@ import CKernels
     for group in 0..<groups { copySecond(b, group) }
   }
 
-  /// Some rows of A, as the kernels read them.
-  @unsafe private func first(_ rows: Range<Int>) -> UnsafeRawPointer {
-    if let mapped { return unsafe mapped.pointer(rows: rows) }
-    return unsafe UnsafeRawPointer(base) + rows.lowerBound * reduceType.rowBytes(columns)
-  }
-
   deinit { unsafe base.deallocate() }
 
   private static func groupBytes(_ rank: Int, inFloat: Bool) -> Int {
@@ -115,76 +109,167 @@ import CKernels
   }
 }
 
-extension Operations {
-  /// `low[t, j] = factor * (row j of A . x[t])` for the rows `part` of A; `low` holds the first of
-  /// `tokens` from `offset` on, its tokens `stride` floats apart.
-  ///
-  /// - Parameter scratch: room for a panel, where there are tokens enough that it pays; else nil.
-  func reduce(
-    _ pair: LowRank, part: Range<Int>, _ x: Activations, tokens: Range<Int>, factor: Float,
-    precision: ActivationType, scratch: FloatBuffer?, low: FloatBuffer, at offset: Int, stride: Int
-  ) {
-    precondition(x.width == pair.columns, "adapter and vector differ in length")
-    precondition(part.lowerBound >= 0 && part.upperBound <= pair.rank, "rows outside of the factor")
-    let out = unsafe low.pointer(offset..<offset + (tokens.count - 1) * stride + pair.rank)
-    let isTiled = pair.reduceType.isQuantized && tokens.lowerBound % Int(DUET_TILE_TOKENS) == 0
-    let tiles = scratch != nil && isTiled ? unsafe x.tiles(from: tokens.lowerBound) : nil
-    unsafe pair.reduce(table, part, x.view(tokens), tiles, tokens.count, precision, scratch, out, stride)
-    for token in 0..<tokens.count {
-      for j in part { unsafe out[token * stride + j] *= factor }
-    }
+extension LowRank {
+  /// Where the factors lie and how, for the kernels; valid while the object lives.
+  @unsafe fileprivate struct Layout {
+    let type: Int32
+    let first: UnsafeRawPointer
+    let firstRowBytes: Int
+    let columns: Int
+    let rank: Int
+    let second: UnsafeRawPointer
+    let groupBytes: Int
+    let inFloat: Bool
+    let rows: Int
   }
 
-  /// `out[t, r] += row r of B . low[t]` for `rows` of B, which start at a multiple of eight.
-  package func expand(
-    _ pair: LowRank, rows: Range<Int>, low: FloatBuffer, at offset: Int, stride: Int, tokens: Range<Int>,
-    out: FloatBuffer, outStride: Int
-  ) {
-    precondition(rows.lowerBound % LowRank.groupRows == 0 && rows.upperBound <= pair.rows, "no such rows")
-    let from = unsafe low.pointer(offset..<offset + (tokens.count - 1) * stride + pair.rank)
-    let start = tokens.lowerBound * outStride + rows.lowerBound
-    let to = unsafe out.pointer(start..<start + (tokens.count - 1) * outStride + rows.count)
-    unsafe pair.expand(table, rows, from, stride, tokens.count, to, outStride)
+  @unsafe fileprivate var layout: Layout {
+    unsafe Layout(
+      type: Int32(reduceType.rawValue), first: mapped?.pointer(rows: 0..<rank) ?? UnsafeRawPointer(base),
+      firstRowBytes: reduceType.rowBytes(columns), columns: columns, rank: rank,
+      second: UnsafeRawPointer(base) + reduceBytes,
+      groupBytes: Self.groupBytes(rank, inFloat: expandsInFloat),
+      inFloat: expandsInFloat, rows: rows)
   }
 }
 
-extension LowRank {
-  /// Both methods trust their callers, which check all lengths.
-  @unsafe fileprivate func reduce(
+/// The methods trust their callers, which check all lengths.
+extension LowRank.Layout {
+  /// `low[t, j] = row j of A . x[t]` for the rows `part` of A.
+  fileprivate func reduce(
     _ table: UnsafePointer<duet_operations>, _ part: Range<Int>, _ x: UnsafePointer<duet_activations>,
     _ tiles: UnsafeRawPointer?, _ tokens: Int, _ precision: ActivationType, _ scratch: FloatBuffer?,
-    _ out: UnsafeMutablePointer<Float>, _ stride: Int
+    _ low: UnsafeMutablePointer<Float>, _ stride: Int
   ) {
-    let number = Int32(reduceType.rawValue), rowBytes = reduceType.rowBytes(columns)
     guard let scratch, precision == .int8 else {
       for token in 0..<tokens {
         unsafe duet_run_dot(
-          table, precision == .float32, number, first(part), rowBytes, part.count, columns, x + token,
-          out + token * stride + part.lowerBound)
+          table, precision == .float32, type, first + part.lowerBound * firstRowBytes, firstRowBytes,
+          part.count,
+          columns, x + token, low + token * stride + part.lowerBound)
       }
       return
     }
-    let floats = unsafe (duet_panel_bytes(table, number, columns) + 3) / 4
+    let floats = unsafe (duet_panel_bytes(table, type, columns) + 3) / 4
     let panel = unsafe UnsafeMutableRawPointer(scratch.pointer(0..<floats))
     let most = unsafe table.pointee.panel_rows
     for row in Swift.stride(from: part.lowerBound, to: part.upperBound, by: most) {
       let count = min(most, part.upperBound - row)
-      unsafe duet_run_pack(table, number, first(row..<row + count), rowBytes, count, columns, panel)
+      unsafe duet_run_pack(table, type, first + row * firstRowBytes, firstRowBytes, count, columns, panel)
       if let tiles = unsafe tiles {
-        unsafe duet_run_multiply_tiles(table, number, panel, count, columns, tiles, tokens, out + row, stride)
+        unsafe duet_run_multiply_tiles(table, type, panel, count, columns, tiles, tokens, low + row, stride)
       } else {
-        unsafe duet_run_multiply(table, number, panel, count, columns, x, tokens, out + row, stride)
+        unsafe duet_run_multiply(table, type, panel, count, columns, x, tokens, low + row, stride)
       }
     }
   }
 
-  @unsafe fileprivate func expand(
-    _ table: UnsafePointer<duet_operations>, _ rows: Range<Int>, _ low: UnsafePointer<Float>, _ stride: Int,
+  /// `out[t, r] += row r of B . low[t]` for `part` of B's rows.
+  fileprivate func expand(
+    _ table: UnsafePointer<duet_operations>, _ part: Range<Int>, _ low: UnsafePointer<Float>, _ stride: Int,
     _ tokens: Int, _ out: UnsafeMutablePointer<Float>, _ outStride: Int
   ) {
-    let groupBytes = Self.groupBytes(rank, inFloat: expandsInFloat)
-    let start = unsafe base + reduceBytes + rows.lowerBound / Self.groupRows * groupBytes
-    unsafe table.pointee.expand(
-      start, expandsInFloat, rank, rows.count, low, stride, tokens, out, outStride)
+    let start = unsafe second + part.lowerBound / LowRank.groupRows * groupBytes
+    unsafe table.pointee.expand(start, inFloat, rank, part.count, low, stride, tokens, out, outStride)
+  }
+}
+
+/// A pair of factors that takes part in a hand-off: of its matrix number `place`, for some tokens.
+package struct LowRankChange {
+  package let pair: LowRank
+  package let factor: Float
+  package let place: Int
+  package let tokens: Range<Int>
+
+  package init(pair: LowRank, factor: Float, place: Int, tokens: Range<Int>) {
+    (self.pair, self.factor, self.place, self.tokens) = (pair, factor, place, tokens)
+  }
+}
+
+/// Products of several pairs, laid ready for several threads: making some rows of one counts no references,
+/// which threads would take from each other.
+@safe package final class LowRankProducts: @unchecked Sendable {
+  @unsafe private struct Item {
+    let layout: LowRank.Layout
+    let factor: Float
+    let place: Int
+    let tokens: Range<Int>
+    /// Of the first of `tokens`.
+    let low: UnsafeMutablePointer<Float>
+  }
+
+  package let changes: [LowRankChange]
+  private let items: UnsafeMutablePointer<Item>
+  private let count: Int
+  /// Holds `low` of all items.
+  private let scratch: FloatBuffer
+  private let stride: Int
+  private let table: UnsafePointer<duet_operations>
+
+  /// Lays `changes` ready.
+  ///
+  /// - Parameters:
+  ///   - low: room for what is between the two halves, [tokens, `stride`].
+  ///   - placeWidth: floats of a token from one place to the next.
+  package init(
+    _ changes: [LowRankChange], low: FloatBuffer, stride: Int, placeWidth: Int, _ operations: Operations
+  ) {
+    self.changes = changes
+    self.stride = stride
+    scratch = low
+    count = changes.count
+    unsafe table = operations.table
+    unsafe items = .allocate(capacity: max(1, changes.count))
+    for (index, change) in changes.enumerated() {
+      precondition(change.pair.rank <= placeWidth, "a pair of a higher rank than there is room for")
+      let start = change.tokens.lowerBound * stride + change.place * placeWidth
+      let end = start + (change.tokens.count - 1) * stride + change.pair.rank
+      unsafe (items + index).initialize(
+        to: Item(
+          layout: change.pair.layout, factor: change.factor, place: change.place, tokens: change.tokens,
+          low: low.pointer(start..<end)))
+    }
+  }
+
+  deinit { unsafe items.deallocate() }
+
+  /// `low[t, j] = factor * (row j of A . x[t])` for the rows `part` of A of change number `index`.
+  ///
+  /// - Parameter scratch: room for a panel, where there are tokens enough that it pays; else nil.
+  package func reduce(
+    _ index: Int, part: Range<Int>, _ x: Activations, precision: ActivationType, scratch: FloatBuffer?
+  ) {
+    precondition(index >= 0 && index < count, "no such change")
+    let item = unsafe items + index
+    let layout = unsafe item.pointee.layout, low = unsafe item.pointee.low
+    let tokens = unsafe item.pointee.tokens, factor = unsafe item.pointee.factor
+    precondition(unsafe x.width == layout.columns, "adapter and vector differ in length")
+    precondition(unsafe part.lowerBound >= 0 && part.upperBound <= layout.rank, "rows outside of the factor")
+    let isTiled = unsafe layout.type == Int32(DUET_Q8_0) && tokens.lowerBound % Int(DUET_TILE_TOKENS) == 0
+    let tiles = scratch != nil && isTiled ? unsafe x.tiles(from: tokens.lowerBound) : nil
+    unsafe layout.reduce(table, part, x.view(tokens), tiles, tokens.count, precision, scratch, low, stride)
+    for token in 0..<tokens.count {
+      for j in part { unsafe low[token * stride + j] *= factor }
+    }
+  }
+
+  /// `out[t, r] += row r of B . low[t]` for each pair of product number `place` and `rows` of B, which start at a
+  /// multiple of eight.
+  ///
+  /// - Parameter ready: called before the first halves are used, to wait for them.
+  package func expand(
+    _ place: Int, rows: Range<Int>, out: FloatBuffer, outStride: Int, when ready: () -> Void
+  ) {
+    for index in 0..<count {
+      let item = unsafe items + index
+      guard unsafe item.pointee.place == place else { continue }
+      ready()
+      let layout = unsafe item.pointee.layout, tokens = unsafe item.pointee.tokens
+      precondition(
+        unsafe rows.lowerBound % LowRank.groupRows == 0 && rows.upperBound <= layout.rows, "no such rows")
+      let start = tokens.lowerBound * outStride + rows.lowerBound
+      let to = unsafe out.pointer(start..<start + (tokens.count - 1) * outStride + rows.count)
+      unsafe layout.expand(table, rows, item.pointee.low, stride, tokens.count, to, outStride)
+    }
   }
 }

@@ -37,20 +37,11 @@ extension Decoder {
     }
   }
 
-  /// A pair of factors that takes part in a hand-off: of its matrix number `place`, for some tokens.
-  struct Change {
-    let pair: LowRank
-    let factor: Float
-    let place: Int
-    let tokens: Range<Int>
-  }
-
   /// What adapters change in the products of one hand-off. Chunks 0 to `count` make the first
   /// halves. They are drawn before all others, so whoever waits for them waits for a thread that is
   /// at work on them.
   final class Changes {
-    private let changes: [Change]
-    private let low: AdapterScratch
+    private let products: LowRankProducts
     private var parts: [(change: Int, rows: Range<Int>)] = []
     /// The parts of each chunk.
     private var chunks: [Range<Int>] = []
@@ -59,9 +50,9 @@ extension Decoder {
     /// Values of first factors that a thread takes at a time, at most.
     private static let chunkValues = 24_576
 
-    init(_ changes: [Change], _ low: AdapterScratch) {
-      self.changes = changes
-      self.low = low
+    init(_ changes: [LowRankChange], _ scratch: AdapterScratch, _ operations: Operations) {
+      products = LowRankProducts(
+        changes, low: scratch.low, stride: scratch.stride, placeWidth: scratch.width, operations)
       var values = Self.chunkValues
       for (index, change) in changes.enumerated() {
         let most = max(8, Self.chunkValues / change.pair.columns)
@@ -84,28 +75,17 @@ extension Decoder {
     func restart() { done.store(0, ordering: .relaxed) }
 
     /// Makes the first halves of chunk `index`.
-    func reduce(_ index: Int, _ x: Activations, scratch: FloatBuffer?, _ decoder: Decoder) {
+    func reduce(_ index: Int, _ x: Activations, precision: ActivationType, scratch: FloatBuffer?) {
       for part in chunks[index] {
-        let change = changes[parts[part].change]
-        decoder.operations.reduce(
-          change.pair, part: parts[part].rows, x, tokens: change.tokens, factor: change.factor,
-          precision: decoder.precision, scratch: scratch, low: low.low,
-          at: change.tokens.lowerBound * low.stride + change.place * low.width, stride: low.stride)
+        products.reduce(
+          parts[part].change, part: parts[part].rows, x, precision: precision, scratch: scratch)
       }
       done.wrappingAdd(1, ordering: .releasing)
     }
 
-    /// Adds the second halves to `rows` of the product number `place`. Threads call this for every chunk:
-    /// nothing is copied whose references would be counted.
-    func expand(_ place: Int, _ rows: Range<Int>, _ out: FloatBuffer, stride: Int, _ operations: Operations) {
-      for index in changes.indices where changes[index].place == place {
-        wait()
-        let tokens = changes[index].tokens
-        operations.expand(
-          changes[index].pair, rows: rows, low: low.low,
-          at: tokens.lowerBound * low.stride + place * low.width, stride: low.stride,
-          tokens: tokens, out: out, outStride: stride)
-      }
+    /// Adds the second halves to `rows` of the product number `place`.
+    func expand(_ place: Int, _ rows: Range<Int>, _ out: FloatBuffer, stride: Int) {
+      products.expand(place, rows: rows, out: out, outStride: stride) { wait() }
     }
 
     private func wait() {
@@ -141,15 +121,15 @@ extension Decoder {
   }
 
   private func changes(_ layer: Int, _ sites: [Adapter.Site]) -> Changes? {
-    var changes: [Change] = []
+    var changes: [LowRankChange] = []
     for run in tuned {
       for (place, site) in sites.enumerated() {
         guard let pair = run.tuning.adapter.pair(layer, site) else { continue }
         let factor = run.tuning.adapter.factor(pair, scale: run.tuning.scale)
-        changes.append(Change(pair: pair, factor: factor, place: place, tokens: run.tokens))
+        changes.append(LowRankChange(pair: pair, factor: factor, place: place, tokens: run.tokens))
       }
     }
-    return changes.isEmpty ? nil : Changes(changes, adapters)
+    return changes.isEmpty ? nil : Changes(changes, adapters, operations)
   }
 
   /// What adapters change in a hand-off of a layer; nil for nothing.

@@ -76,7 +76,7 @@ extension Decoder {
     }
     pool.run(work.reduce(leading) { $0 + $1.count }) { [self, rowProducts] chunk, worker in
       guard chunk >= leading else {
-        changes?.reduce(chunk, x, scratch: direct ? nil : space.panels[worker], self)
+        changes?.reduce(chunk, x, precision: precision, scratch: direct ? nil : space.panels[worker])
         return
       }
       var index = chunk - leading, part = 0
@@ -92,7 +92,7 @@ extension Decoder {
           multiplyPanels(products[place].matrix, rows, x, tokens, products[place].out, worker)
         }
         if isTuned {
-          changes?.expand(place, rows, products[place].out, stride: work[part].matrixRows, operations)
+          changes?.expand(place, rows, products[place].out, stride: work[part].matrixRows)
         }
       }
       finish?(rows)

@@ -171,9 +171,10 @@ private func difference<A: BinaryFloatingPoint, B: BinaryFloatingPoint>(
           a: randomFloats(rank * 32, in: -1...1, &random), b: b, rank: rank, isExact: isExact, operations)
         let low = randomFloats(tokens * rank, in: -1...1, &random)
         let out = FloatBuffer([Float](repeating: 0.5, count: tokens * (rows + 3)))
-        operations.expand(
-          pair, rows: 8..<rows, low: FloatBuffer(low), at: 0, stride: rank, tokens: 0..<tokens, out: out,
-          outStride: rows + 3)
+        let products = LowRankProducts(
+          [LowRankChange(pair: pair, factor: 1, place: 0, tokens: 0..<tokens)], low: FloatBuffer(low),
+          stride: rank, placeWidth: rank, operations)
+        products.expand(0, rows: 8..<rows, out: out, outStride: rows + 3) {}
         for token in 0..<tokens {
           for row in 0..<rows + 3 {
             let expected =
