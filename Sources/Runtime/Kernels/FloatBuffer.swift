@@ -59,6 +59,9 @@ import CKernels
 /// Activations of several tokens, [tokens, width]: floats, and beside them the int8 form that
 /// quantized weights are multiplied by, once `quantize` has been called for a token.
 @safe package final class Activations: @unchecked Sendable {
+  /// Tokens of a tile, which begins at a multiple of them.
+  package static let tileTokens = Int(DUET_TILE_TOKENS)
+
   package let width: Int
   package let capacity: Int
   package let values: FloatBuffer

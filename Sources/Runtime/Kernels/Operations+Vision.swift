@@ -57,21 +57,12 @@ package enum LayerFinish: Sendable, Equatable {
   }
 
   /// Whether activations are needed in their int8 form.
-  package var isQuantized: Bool {
-    ![Int32(DUET_F32), Int32(DUET_F16), Int32(DUET_BF16)].contains(typeNumber)
-  }
+  package var isQuantized: Bool { type.isQuantized }
 
-  fileprivate var typeNumber: Int32 {
+  fileprivate var type: TensorType {
     switch weights {
-    case .file(let matrix): matrix.typeNumber
-    case .own: Int32(DUET_F32)
-    }
-  }
-
-  fileprivate var rowBytes: Int {
-    switch weights {
-    case .file(let matrix): matrix.rowBytes
-    case .own: 4 * columns
+    case .file(let matrix): matrix.type
+    case .own: .f32
     }
   }
 
@@ -130,27 +121,16 @@ package struct DepthwiseLayer: Sendable {
 
 extension Operations {
   /// `out[t, r] = finish(row r . x[t] + bias[r]) + residual[t, r]` by packed panels, for some rows and
-  /// tokens. Rows of `out` and `residual` lie their stride apart.
+  /// tokens, which begin a tile; quantized weights are multiplied by what was quantized for panels. Rows of `out` and `residual` lie their stride apart.
   package func apply(
     _ layer: LinearLayer, rows: Range<Int>, _ x: Activations, tokens: Range<Int>, finish: LayerFinish = .none,
     residual: (values: FloatBuffer, stride: Int)? = nil, scratch: FloatBuffer, out: FloatBuffer, stride: Int
   ) {
-    precondition(x.width == layer.columns, "layer and activations differ in length")
     precondition(!tokens.isEmpty && rows.upperBound <= layer.rows && rows.upperBound <= stride, "outside")
-    let floats = unsafe (duet_panel_bytes(table, layer.typeNumber, layer.columns) + 3) / 4
-    let panel = unsafe UnsafeMutableRawPointer(scratch.pointer(0..<floats))
-    let view = unsafe x.view(tokens)
-    var row = rows.lowerBound
-    while row < rows.upperBound {
-      let count = min(panelRows, rows.upperBound - row)
-      let target = unsafe out.pointer(Self.span(tokens, row, count, stride))
-      unsafe duet_run_pack(
-        table, layer.typeNumber, layer.pointer(row..<row + count), layer.rowBytes, count, layer.columns, panel
-      )
-      unsafe duet_run_multiply(
-        table, layer.typeNumber, panel, count, layer.columns, view, tokens.count, target, stride)
-      row += count
-    }
+    unsafe multiplyPanels(
+      of: layer.type, columns: layer.columns, rows: rows, x, tokens: tokens, scratch: scratch, out: out,
+      stride: stride
+    ) { unsafe layer.pointer($0) }
     let target = unsafe out.pointer(Self.span(tokens, rows.lowerBound, rows.count, stride))
     let bias = unsafe layer.bias.map { unsafe UnsafePointer($0.pointer(rows)) }
     let added = unsafe residual.map {
@@ -166,9 +146,7 @@ extension Operations {
   }
 
   /// Floats of scratch that `apply` needs.
-  package func scratch(_ layer: LinearLayer) -> Int {
-    unsafe (duet_panel_bytes(table, layer.typeNumber, layer.columns) + 3) / 4
-  }
+  package func scratch(_ layer: LinearLayer) -> Int { groupFloats(layer.type, columns: layer.columns) }
 
   /// `out[t, r] = finish(row r . x[t] + bias[r]) + residual[t, r]` for some rows, which begin at a whole
   /// panel, and some tokens. The results are written to `out`, whose pixels may be padded.

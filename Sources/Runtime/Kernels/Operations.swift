@@ -186,26 +186,41 @@ import CKernels
   /// multiply at a time, of which a rest takes nearly as long.
   private static let groupRows = 128, blockTokens = 24
 
-  /// The same by packed panels, which pays from some tokens on, of activations that were quantized for panels: panels of a group of rows at a time, by a block of
-  /// tokens at a time, so that neither comes from further away than the second cache again and again.
+  /// The same by packed panels, which pays from some tokens on, of activations that were quantized for panels.
   package func multiplyPanels(
     _ matrix: Matrix, rows: Range<Int>, _ x: Activations, tokens: Int, scratch: FloatBuffer,
     out: FloatBuffer, stride: Int
   ) {
-    precondition(x.width == matrix.columns, "matrix and vector differ in length")
-    let type = matrix.typeNumber, columns = matrix.columns, panel = panelFloats(type, columns: columns)
+    unsafe multiplyPanels(
+      of: matrix.type, columns: matrix.columns, rows: rows, x, tokens: 0..<tokens, scratch: scratch,
+      out: out, stride: stride
+    ) { unsafe matrix.pointer(rows: $0) }
+  }
+
+  /// Panels of a group of rows at a time, by a block of tokens at a time, so that neither comes from further away than
+  /// the second cache again and again.
+  ///
+  /// - Parameter weights: where rows lie, one after the other.
+  @unsafe func multiplyPanels(
+    of kind: TensorType, columns: Int, rows: Range<Int>, _ x: Activations, tokens: Range<Int>,
+    scratch: FloatBuffer,
+    out: FloatBuffer, stride: Int, weights: (Range<Int>) -> UnsafeRawPointer
+  ) {
+    precondition(x.width == columns, "matrix and vector differ in length")
+    let type = Int32(kind.rawValue), panel = panelFloats(type, columns: columns)
+    let rowBytes = kind.rowBytes(columns), isQuantized = kind.isQuantized
     let together = panelRows * max(1, min(Self.groupRows / panelRows, Self.groupBytes / (4 * panel)))
     let block = max(1, Self.blockBytes / x.tokenBytes(of: type) / Self.blockTokens) * Self.blockTokens
     for first in Swift.stride(from: rows.lowerBound, to: rows.upperBound, by: together) {
       let group = first..<min(first + together, rows.upperBound)
       forEachPanel(of: group) { place, rows in
         unsafe duet_run_pack(
-          table, type, matrix.pointer(rows: rows), matrix.rowBytes, rows.count, columns,
+          table, type, weights(rows), rowBytes, rows.count, columns,
           scratch.pointer(place * panel..<(place + 1) * panel))
       }
-      for start in Swift.stride(from: 0, to: tokens, by: block) {
-        let some = start..<min(start + block, tokens)
-        let view = unsafe x.view(some), tiles = matrix.type.isQuantized ? unsafe x.tiles(from: start) : nil
+      for start in Swift.stride(from: tokens.lowerBound, to: tokens.upperBound, by: block) {
+        let some = start..<min(start + block, tokens.upperBound)
+        let view = unsafe x.view(some), tiles = isQuantized ? unsafe x.tiles(from: start) : nil
         forEachPanel(of: group) { place, rows in
           let from = start * stride + rows.lowerBound
           let target = unsafe out.pointer(from..<from + (some.count - 1) * stride + rows.count)
@@ -235,10 +250,14 @@ import CKernels
   /// Floats of scratch that products by panels need for rows of up to `columns` values: panels, and before
   /// them what they are packed from where that is not in the file.
   package func panelScratch(columns: Int) -> Int {
-    let types = [TensorType.f32, .q8_0].map { Int32($0.rawValue) }
-    let panel = types.map { panelFloats($0, columns: columns) }.max() ?? 0
-    let group = min(Self.groupRows / panelRows * panel, Self.groupBytes / 4)
-    return dequantizedFloats(columns: columns) + max(panel, group)
+    dequantizedFloats(columns: columns)
+      + [.f32, .q8_0].map { groupFloats($0, columns: columns) }.reduce(0, max)
+  }
+
+  /// Floats of the panels of a type that are packed together.
+  func groupFloats(_ type: TensorType, columns: Int) -> Int {
+    let panel = panelFloats(Int32(type.rawValue), columns: columns)
+    return max(panel, min(Self.groupRows / panelRows * panel, Self.groupBytes / 4))
   }
 
   private func panelFloats(_ type: Int32, columns: Int) -> Int {

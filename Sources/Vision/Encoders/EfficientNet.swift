@@ -40,9 +40,9 @@ final class EfficientNet: SquareEncoder {
     let kernelValues = 3 * Self.stemKernel * Self.stemKernel
     stem = try Pointwise(
       "v.stem", weights, rows: Self.rows(weights, "v.stem"), channels: kernelValues, precision: precision)
-    patches = Activations(capacity: size * size, channels: kernelValues)
+    patches = Activations(capacity: size * size, channels: kernelValues, weights.operations)
     try fields.checkRoom(size * size, stem.rows)
-    stemOut = Activations(capacity: size * size, channels: stem.rows)
+    stemOut = Activations(capacity: size * size, channels: stem.rows, weights.operations)
     var channels = stem.rows
     var blocks: [Block] = []
     for index in 0..<count {
@@ -155,19 +155,19 @@ extension EfficientNet {
         try fields.checkRoom(size * size, hidden)
         expand = try Pointwise(
           "\(name)expand", weights, rows: hidden, channels: channels, precision: precision)
-        expanded = Activations(capacity: size * size, channels: hidden)
+        expanded = Activations(capacity: size * size, channels: hidden, weights.operations)
       } else {
         expand = nil
         expanded = nil
       }
       depthwise = try Self.depthwise(weights, "\(name)depthwise", channels: hidden, step: step)
-      convolved = Activations(capacity: outSize * outSize, channels: hidden)
+      convolved = Activations(capacity: outSize * outSize, channels: hidden, weights.operations)
       let rows = try EfficientNet.rows(weights, "\(name)project")
       project = try Pointwise(
         "\(name)project", weights, rows: rows, channels: hidden, precision: precision)
       try fields.checkRoom(outSize * outSize, rows)
       self.channels = rows
-      out = Activations(capacity: outSize * outSize, channels: rows)
+      out = Activations(capacity: outSize * outSize, channels: rows, weights.operations)
       isResidual = step == 1 && rows == channels
     }
 
@@ -199,9 +199,9 @@ extension EfficientNet {
 
 extension Activations {
   /// Room for pixels of `channels` values, padded with zeros to whole runs of 32.
-  convenience init(capacity: Int, channels: Int) {
+  convenience init(capacity: Int, channels: Int, _ operations: Operations) {
     let width = (channels + 31) / 32 * 32
-    self.init(capacity: capacity, width: width)
+    self.init(capacity: capacity, width: width, panels: operations)
     guard width > channels else { return }
     for pixel in 0..<capacity {
       for channel in channels..<width { values[pixel * width + channel] = 0 }

@@ -20,8 +20,8 @@ struct FeatureProjector {
     width = second.rows
     try fields.checkRoom(tokens, first.rows)
     try fields.checkRoom(tokens, width)
-    input = Activations(capacity: tokens, width: columns)
-    hidden = Activations(capacity: tokens, width: first.rows)
+    input = Activations(capacity: tokens, width: columns, panels: weights.operations)
+    hidden = Activations(capacity: tokens, width: first.rows, panels: weights.operations)
     out = FloatBuffer(count: tokens * width)
   }
 

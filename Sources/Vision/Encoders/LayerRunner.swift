@@ -6,7 +6,7 @@ final class LayerRunner {
   let pool: ThreadPool
   private var scratch: [FloatBuffer] = []
 
-  /// Rows and tokens of a chunk: what it reads and writes stays in a core's cache.
+  /// Rows and tokens of a chunk, whole tiles: what it reads and writes stays in a core's cache.
   private static let rows = 32
   private static let tokens = 256
 
@@ -27,7 +27,12 @@ final class LayerRunner {
     residual: (values: FloatBuffer, stride: Int)? = nil, out: FloatBuffer, stride: Int
   ) {
     reserve(operations.scratch(layer))
-    if layer.isQuantized { forEach(tokens) { [operations] in x.quantize($0..<$0 + 1, operations) } }
+    if layer.isQuantized {
+      let tile = Activations.tileTokens
+      forEach((tokens + tile - 1) / tile, size: 4) { [operations] in
+        x.quantize($0 * tile..<min(tokens, ($0 + 1) * tile), forPanels: true, operations)
+      }
+    }
     let rowChunks = (layer.rows + Self.rows - 1) / Self.rows
     let tokenChunks = (tokens + Self.tokens - 1) / Self.tokens
     pool.run(rowChunks * tokenChunks) { [operations, scratch] chunk, worker in

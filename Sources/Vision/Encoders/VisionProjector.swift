@@ -25,20 +25,20 @@ struct VisionProjector {
     case .idefics3:
       let layer = try Self.layer(source, "mm.model.fc", columns: shape.width * shape.merge * shape.merge)
       (kind, width, tokenCount) = (.shuffled(layer), layer.rows, merged * merged)
-      joined = Activations(capacity: tokenCount, width: layer.columns)
+      joined = Activations(capacity: tokenCount, width: layer.columns, panels: source.operations)
     case .gemma3:
       let layer = try Self.transposed(source, columns: shape.width)
       let norm = try source.vector("mm.soft_emb_norm.weight", shape.width)
       (kind, width, tokenCount) = (.averaged(norm: norm, layer), layer.rows, merged * merged)
-      joined = Activations(capacity: tokenCount, width: layer.columns)
+      joined = Activations(capacity: tokenCount, width: layer.columns, panels: source.operations)
     case .mlp, .efficientNet:
       let first = try Self.layer(source, "mm.0", columns: shape.width)
       let second = try Self.layer(source, "mm.2", columns: first.rows)
       tokenCount = shape.grid * shape.grid
       try fields.checkRoom(tokenCount, first.rows)
-      let hidden = Activations(capacity: tokenCount, width: first.rows)
+      let hidden = Activations(capacity: tokenCount, width: first.rows, panels: source.operations)
       (kind, width) = (.mlp(first: first, second: second, hidden: hidden), second.rows)
-      joined = Activations(capacity: tokenCount, width: shape.width)
+      joined = Activations(capacity: tokenCount, width: shape.width, panels: source.operations)
     }
     try fields.checkRoom(tokenCount, width)
     out = FloatBuffer(count: tokenCount * width)

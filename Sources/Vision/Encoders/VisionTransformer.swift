@@ -72,15 +72,15 @@ final class VisionTransformer: SquareEncoder {
     try fields.checkRoom(patchCount + 1, max(shape.hidden, shape.width))
     projector = try VisionProjector(fields, source, shape)
     positions = patchCount + (weights.classToken == nil ? 0 : 1)
-    patches = Activations(capacity: patchCount, width: weights.patch.columns)
+    patches = Activations(capacity: patchCount, width: weights.patch.columns, panels: run.operations)
     stream = FloatBuffer(count: positions * shape.width)
-    normed = Activations(capacity: positions, width: shape.width)
+    normed = Activations(capacity: positions, width: shape.width, panels: run.operations)
     query = FloatBuffer(count: positions * shape.width)
     key = FloatBuffer(count: positions * shape.width)
     value = FloatBuffer(count: positions * shape.width)
     valueTransposed = FloatBuffer(count: positions * shape.width)
-    attended = Activations(capacity: positions, width: shape.width)
-    hidden = Activations(capacity: positions, width: shape.hidden)
+    attended = Activations(capacity: positions, width: shape.width, panels: run.operations)
+    hidden = Activations(capacity: positions, width: shape.hidden, panels: run.operations)
     tokenCount = projector.tokenCount
     width = projector.width
   }
