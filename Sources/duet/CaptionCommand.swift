@@ -44,6 +44,11 @@ struct CaptionCommand: AsyncParsableCommand {
   @Option(help: "The most tokens of a caption (default: 48, long 160).")
   var maxTokens: Int?
   @Option(
+    help:
+      "Continuations that are followed side by side, of which the likeliest is the caption (default: 3, long 1)."
+  )
+  var beams: Int?
+  @Option(
     help: ArgumentHelp(
       "Draw which regions of the picture each word attended to: an SVG file, of one picture.",
       valueName: "file"),
@@ -66,6 +71,7 @@ struct CaptionCommand: AsyncParsableCommand {
     if json, let format, format != .json { throw ValidationError("--json and --format exclude each other") }
     if question?.isEmpty == true { throw ValidationError("--question is empty") }
     try check("--max-tokens", maxTokens, 1...8_192)
+    try check("--beams", beams, 1...16)
     if explain != nil, choices != nil { throw ValidationError("--explain draws captions, not --choices") }
     if explain?.isEmpty == true { throw ValidationError("--explain needs a path") }
     if attention, !json && format != .json || choices != nil {
@@ -107,6 +113,7 @@ struct CaptionCommand: AsyncParsableCommand {
     var options = GenerationOptions()
     options.recordsAttention = explain != nil || attention
     if let explain { try checkExplanation(explain, files) }
+    options.beams = beams ?? (length == .long ? 1 : 3)
     options.maxTokens = maxTokens ?? (length == .long ? 160 : 48)
     // A small model goes on and repeats itself after the sentence that it was asked for.
     if length == .short { options.stops = [". ", "\n"] }

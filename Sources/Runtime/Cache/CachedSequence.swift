@@ -30,6 +30,14 @@ package final class CachedSequence {
     salt = tuning?.salt ?? 0
   }
 
+  /// Another sequence of the same tokens, which shares their pages until either goes on. O(pages).
+  package func fork() -> CachedSequence { CachedSequence(self) }
+
+  private init(_ other: CachedSequence) {
+    (layout, salt, tuning, tokens) = (other.layout, other.salt, other.tuning, other.tokens)
+    (pictures, watched, pages, places) = (other.pictures, other.watched, other.pages, other.places)
+  }
+
   /// Tokens in the cache: the position of the next.
   package var count: Int { tokens.count }
 

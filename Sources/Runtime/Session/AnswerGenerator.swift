@@ -58,6 +58,7 @@ struct AnswerGenerator {
   }
 
   private mutating func generate() async throws {
+    if options.beams > 1 { return try await search() }
     var next = try await read()
     completion.timings.prefill = seconds(since: start)
     completion.timings.firstToken = completion.timings.prefill
@@ -66,6 +67,19 @@ struct AnswerGenerator {
     }
     emit(assembler.finish())
     completion.timings.decode = seconds(since: start) - completion.timings.firstToken
+  }
+
+  /// The likeliest of several answers.
+  private mutating func search() async throws {
+    let rest = try await readAllButLast()
+    completion.timings.prefill = seconds(since: start)
+    let found = try await engine.search(sequence, reading: rest, options)
+    answer = found.tokens
+    completion.usage.completionTokens = answer.count
+    completion.reason = found.reason
+    completion.attention = found.attention
+    emit(found.text)
+    completion.timings.firstToken = seconds(since: start)
   }
 
   /// Makes tokens part of the answer. All but the last are in the cache already.
@@ -86,6 +100,12 @@ struct AnswerGenerator {
 
   /// Reads the tokens that the cache does not hold, and draws the first new one.
   private mutating func read() async throws -> Advance {
+    let rest = try await readAllButLast()
+    return await engine.next(sequence, reading: rest)
+  }
+
+  /// Reads the tokens that the cache does not hold, but for the last batch of them, which is returned.
+  private mutating func readAllButLast() async throws -> ArraySlice<Int32> {
     let cached = await engine.begin(
       sequence, prompt: tokens, pictures: conversation.turns.compactMap(\.picture), watching: watched(),
       answered: answer.count, sampling: options.sampling)
@@ -99,7 +119,7 @@ struct AnswerGenerator {
       yield(.prefill(done: tokens.count - rest.count, total: tokens.count))
     }
     try Task.checkCancellation()
-    return await engine.next(sequence, reading: rest)
+    return rest
   }
 
   /// Where the first picture, or some texts, stand in the prompt, if their attention is asked for.

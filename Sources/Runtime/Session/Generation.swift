@@ -4,6 +4,9 @@ public struct GenerationOptions: Sendable {
   public var sampling = SamplingOptions()
   /// The most tokens to generate; 0 or less generates none.
   public var maxTokens = 512
+  /// Continuations that are followed side by side, 1 to 16: of more than one the likeliest answer is given, whole and
+  /// at its end, and nothing is drawn or penalised.
+  public var beams = 1
   /// Texts that end the answer; they are not part of it.
   public var stops: [String] = []
   /// Whether an answer ends that only repeats itself, as those of small models may without end.
