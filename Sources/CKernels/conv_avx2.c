@@ -69,7 +69,7 @@ static void finish(duet_finish kind, float *out, size_t rows, size_t stride, siz
 #define PIXELS 6
 
 typedef struct {
-    const float *panel, *bias, *residual;
+    const float *panel, *bias;
     size_t rows, n, x_stride, residual_stride, out_stride;
     duet_finish finish;
 } pointwise_layer;
@@ -110,22 +110,27 @@ INLINE void some_pixels(const pointwise_layer *l, const float *x, size_t pixels,
         store_pixel(l, low[t], high[t], residual ? residual + t * l->residual_stride : NULL, out + t * l->out_stride);
 }
 
-static void pointwise(const float *panel, size_t rows, size_t n, const float *bias, duet_finish finish,
+INLINE void all_pixels(const pointwise_layer *l, const float *x, size_t tokens, const float *residual, float *out) {
+    for (size_t t = 0; t < tokens;) {
+        const float *here = x + t * l->x_stride, *added = residual ? residual + t * l->residual_stride : NULL;
+        float *to = out + t * l->out_stride;
+        size_t left = tokens - t, step = left >= PIXELS ? PIXELS : left >= 4 ? 4 : 1;
+        if (step == PIXELS) some_pixels(l, here, PIXELS, added, to);
+        else if (step == 4) some_pixels(l, here, 4, added, to);
+        else some_pixels(l, here, 1, added, to);
+        t += step;
+    }
+}
+
+static void pointwise(const float *panels, size_t rows, size_t n, const float *bias, duet_finish finish,
                       const float *x, size_t x_stride, size_t tokens, const float *residual,
                       size_t residual_stride, float *out, size_t out_stride) {
-    if (finish != DUET_FINISH_NONE && finish != DUET_FINISH_RELU6) {
-        duet_generic_pointwise(panel, rows, n, bias, finish, x, x_stride, tokens, residual, residual_stride, out, out_stride);
-        return;
-    }
-    pointwise_layer l = {panel, bias, residual, rows, n, x_stride, residual_stride, out_stride, finish};
-    for (size_t t = 0; t < tokens;) {
-        const float *here = x + t * x_stride, *added = residual ? residual + t * residual_stride : NULL;
-        float *to = out + t * out_stride;
-        size_t left = tokens - t, step = left >= PIXELS ? PIXELS : left >= 4 ? 4 : 1;
-        if (step == PIXELS) some_pixels(&l, here, PIXELS, added, to);
-        else if (step == 4) some_pixels(&l, here, 4, added, to);
-        else some_pixels(&l, here, 1, added, to);
-        t += step;
+    if (finish != DUET_FINISH_NONE && finish != DUET_FINISH_RELU6)
+        return duet_generic_pointwise(panels, rows, n, bias, finish, x, x_stride, tokens, residual, residual_stride, out, out_stride);
+    for (size_t row = 0; row < rows; row += DUET_POINTWISE_ROWS) {
+        size_t left = rows - row, some = left < DUET_POINTWISE_ROWS ? left : DUET_POINTWISE_ROWS;
+        pointwise_layer l = {panels + row * n, bias + row, some, n, x_stride, residual_stride, out_stride, finish};
+        all_pixels(&l, x, tokens, residual ? residual + row : NULL, out + row);
     }
 }
 
@@ -179,8 +184,8 @@ INLINE void depthwise_any(const duet_depthwise *d, size_t kernel, const float *i
     }
 }
 
-static void depthwise_row(const duet_depthwise *d, const float *in, size_t row, float *out, size_t out_width,
-                          size_t out_stride) {
+void duet_avx2_depthwise_row(const duet_depthwise *d, const float *in, size_t row, float *out, size_t out_width,
+                             size_t out_stride) {
     if (d->channels % 8) return duet_generic_depthwise_row(d, in, row, out, out_width, out_stride);
     switch (d->kernel) {
     case 3: return depthwise_any(d, 3, in, row, out, out_width, out_stride);
@@ -229,7 +234,7 @@ static void softmax(float *x, size_t n, float scale) {
 
 void duet_avx2_fill_vision(duet_operations *table) {
     table->finish = finish;
-    table->depthwise_row = depthwise_row;
+    table->depthwise_row = duet_avx2_depthwise_row;
     table->layer_norm = layer_norm;
     table->softmax = softmax;
     table->pointwise = pointwise;

@@ -72,13 +72,14 @@ void duet_pack_pointwise(const float *weights, size_t rows, size_t n, size_t str
     }
 }
 
-void duet_generic_pointwise(const float *panel, size_t rows, size_t n, const float *bias, duet_finish finish,
+void duet_generic_pointwise(const float *panels, size_t rows, size_t n, const float *bias, duet_finish finish,
                             const float *x, size_t x_stride, size_t tokens, const float *residual,
                             size_t residual_stride, float *out, size_t out_stride) {
     for (size_t t = 0; t < tokens; t++) {
         for (size_t r = 0; r < rows; r++) {
+            const float *row = panels + r / DUET_POINTWISE_ROWS * n * DUET_POINTWISE_ROWS + r % DUET_POINTWISE_ROWS;
             float sum = bias[r];
-            for (size_t i = 0; i < n; i++) sum += panel[i * DUET_POINTWISE_ROWS + r] * x[t * x_stride + i];
+            for (size_t i = 0; i < n; i++) sum += row[i * DUET_POINTWISE_ROWS] * x[t * x_stride + i];
             float added = residual ? residual[t * residual_stride + r] : 0;
             out[t * out_stride + r] = finished(finish, sum) + added;
         }

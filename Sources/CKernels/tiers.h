@@ -25,6 +25,7 @@ void duet_avx512_fill_rows(duet_operations *table);
 void duet_avx512_fill_floats(duet_operations *table);
 void duet_avx512_fill_vectors(duet_operations *table);
 void duet_avx512_fill_attention(duet_operations *table);
+void duet_avx512_fill_vision(duet_operations *table);
 
 // Products of any type through its unpacked runs: what a tier uses for formats of its own none.
 void duet_generic_dot_int8(int type, const void *weights, size_t row_bytes, size_t rows, size_t n,
@@ -40,7 +41,9 @@ void duet_generic_depthwise_row(const duet_depthwise *d, const float *in, size_t
 void duet_generic_layer_norm(const float *x, const float *weight, const float *bias, size_t n,
                              float epsilon, float *out);
 void duet_generic_softmax(float *x, size_t n, float scale);
-void duet_generic_pointwise(const float *panel, size_t rows, size_t n, const float *bias, duet_finish finish,
+void duet_avx2_depthwise_row(const duet_depthwise *d, const float *in, size_t row, float *out, size_t out_width,
+                             size_t out_stride);
+void duet_generic_pointwise(const float *panels, size_t rows, size_t n, const float *bias, duet_finish finish,
                             const float *x, size_t x_stride, size_t tokens, const float *residual,
                             size_t residual_stride, float *out, size_t out_stride);
 void duet_generic_attend(const duet_query *query, const duet_page *pages, float *state);

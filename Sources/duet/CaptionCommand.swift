@@ -45,7 +45,7 @@ struct CaptionCommand: AsyncParsableCommand {
   var maxTokens: Int?
   @Option(
     help:
-      "Continuations that are followed side by side, of which the likeliest is the caption (default: 3, long 1)."
+      "Continuations that are followed side by side, of which the likeliest is the caption (default: 5, long 1)."
   )
   var beams: Int?
   @Option(
@@ -113,7 +113,7 @@ struct CaptionCommand: AsyncParsableCommand {
     var options = GenerationOptions()
     options.recordsAttention = explain != nil || attention
     if let explain { try checkExplanation(explain, files) }
-    options.beams = beams ?? (length == .long ? 1 : 3)
+    options.beams = beams ?? (length == .long ? 1 : 5)
     options.maxTokens = maxTokens ?? (length == .long ? 160 : 48)
     // A small model goes on and repeats itself after the sentence that it was asked for.
     if length == .short { options.stops = [". ", "\n"] }

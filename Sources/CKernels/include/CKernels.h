@@ -208,10 +208,10 @@ typedef struct {
                        float *out);
     // x = exp(scale * x - the largest) / their sum
     void (*softmax)(float *x, size_t n, float scale);
-    // out[t * out_stride + r] = finish(row r of the panel . x[t * x_stride] + bias[r]) +
+    // out[t * out_stride + r] = finish(row r of the panels . x[t * x_stride] + bias[r]) +
     // residual[t * residual_stride + r], for r < rows and t < tokens; residual may be NULL.
-    // panel: float[n][DUET_POINTWISE_ROWS], bias: float[DUET_POINTWISE_ROWS].
-    void (*pointwise)(const float *panel, size_t rows, size_t n, const float *bias, duet_finish finish,
+    // panels: float[panels][n][DUET_POINTWISE_ROWS], bias: float[panels][DUET_POINTWISE_ROWS].
+    void (*pointwise)(const float *panels, size_t rows, size_t n, const float *bias, duet_finish finish,
                       const float *x, size_t x_stride, size_t tokens, const float *residual,
                       size_t residual_stride, float *out, size_t out_stride);
     // Multiplies and adds up `rounds` times what registers hold, bytes or floats, by the instructions that

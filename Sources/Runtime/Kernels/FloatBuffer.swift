@@ -44,6 +44,16 @@ import CKernels
     try body(unsafe Span(_unsafeElements: UnsafeBufferPointer(start: pointer(range), count: range.count)))
   }
 
+  /// Copies `range` of `source` to `offset` and on.
+  package func copy(_ source: [Float], _ range: Range<Int>, to offset: Int) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= source.count, "range outside of the source")
+    let target = unsafe pointer(offset..<offset + range.count)
+    unsafe source.withUnsafeBufferPointer { values in
+      guard let base = values.baseAddress else { return }
+      unsafe target.update(from: base + range.lowerBound, count: range.count)
+    }
+  }
+
   /// A copy of the values of `range`.
   package func array(_ range: Range<Int>) -> [Float] {
     unsafe Array(UnsafeBufferPointer(start: pointer(range), count: range.count))

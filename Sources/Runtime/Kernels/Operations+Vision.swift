@@ -100,6 +100,36 @@ package struct PointwiseLayer: Sendable {
   }
 }
 
+/// Pixels one after the other, each with its channels side by side.
+package struct Pixels: Sendable {
+  package let values: FloatBuffer
+  /// Floats from one pixel to the next.
+  package let stride: Int
+  /// Where the first one lies.
+  package let start: Int
+
+  package init(_ values: FloatBuffer, stride: Int, from start: Int = 0) {
+    (self.values, self.stride, self.start) = (values, stride, start)
+  }
+
+  /// All that follow the first `count`.
+  package func dropFirst(_ count: Int) -> Pixels {
+    Pixels(values, stride: stride, from: start + count * stride)
+  }
+
+  @unsafe fileprivate func pointer(_ pixels: Range<Int>, _ channels: Range<Int>) -> UnsafeMutablePointer<
+    Float
+  > {
+    let first = start + pixels.lowerBound * stride + channels.lowerBound
+    return unsafe values.pointer(first..<first + (pixels.count - 1) * stride + channels.count)
+  }
+}
+
+extension Activations {
+  /// The floats, from pixel `first` on.
+  package func pixels(from first: Int = 0) -> Pixels { Pixels(values, stride: width, from: first * width) }
+}
+
 /// A depthwise convolution: sizes and weights.
 package struct DepthwiseLayer: Sendable {
   package let channels: Int
@@ -111,11 +141,26 @@ package struct DepthwiseLayer: Sendable {
 
   package init(channels: Int, kernel: Int, step: Int, weights: FloatBuffer, bias: FloatBuffer) {
     precondition(weights.count == kernel * kernel * channels && bias.count == channels, "sizes differ")
+    precondition(kernel > 0 && step > 0, "sizes")
     self.channels = channels
     self.kernel = kernel
     self.step = step
     self.weights = weights
     self.bias = bias
+  }
+
+  /// Results of `size` pixels in a row or column.
+  package func size(of size: Int) -> Int { (size + step - 1) / step }
+
+  /// Pixels that are added before as many.
+  fileprivate func margin(of size: Int) -> Int {
+    max(0, (self.size(of: size) - 1) * step + kernel - size) / 2
+  }
+
+  /// Lines of a picture, `height` of them, that some rows of results follow from.
+  package func lines(for rows: Range<Int>, of height: Int) -> Range<Int> {
+    let first = rows.lowerBound * step - margin(of: height)
+    return max(0, first)..<max(max(0, first), min(height, first + (rows.count - 1) * step + kernel))
   }
 }
 
@@ -148,49 +193,56 @@ extension Operations {
   /// Floats of scratch that `apply` needs.
   package func scratch(_ layer: LinearLayer) -> Int { groupFloats(layer.type, columns: layer.columns) }
 
-  /// `out[t, r] = finish(row r . x[t] + bias[r]) + residual[t, r]` for some rows, which begin at a whole
-  /// panel, and some tokens. The results are written to `out`, whose pixels may be padded.
+  /// `out[t, r] = finish(row r . x[t] + bias[r]) + residual[t, r]` for `count` pixels and some rows, which begin at
+  /// a whole panel.
   package func apply(
-    _ layer: PointwiseLayer, rows: Range<Int>, _ x: Activations, tokens: Range<Int>, finish: LayerFinish,
-    residual: Activations?, out: FloatBuffer, stride: Int
+    _ layer: PointwiseLayer, rows: Range<Int>, _ x: Pixels, count: Int, finish: LayerFinish,
+    residual: Pixels?, out: Pixels
   ) {
     let size = Int(DUET_POINTWISE_ROWS)
     precondition(
-      rows.lowerBound % size == 0 && rows.upperBound <= layer.rows && rows.upperBound <= stride, "rows")
-    precondition(!tokens.isEmpty && x.width >= layer.columns && tokens.upperBound <= x.capacity, "tokens")
-    let source = unsafe x.values.pointer(Self.span(tokens, 0, layer.columns, x.width))
-    for row in Swift.stride(from: rows.lowerBound, to: rows.upperBound, by: size) {
-      let count = min(size, rows.upperBound - row), panel = row * layer.columns
-      let added = unsafe residual.map {
-        unsafe UnsafePointer($0.values.pointer(Self.span(tokens, row, count, $0.width)))
-      }
-      unsafe table.pointee.pointwise(
-        layer.panels.pointer(panel..<panel + size * layer.columns), count, layer.columns,
-        layer.bias.pointer(row..<row + size), finish.number, source, x.width, tokens.count, added,
-        residual?.width ?? 0, out.pointer(Self.span(tokens, row, count, stride)), stride)
-    }
+      rows.lowerBound % size == 0 && rows.upperBound <= layer.rows && rows.upperBound <= out.stride, "rows")
+    precondition(count > 0 && x.stride >= layer.columns, "pixels")
+    let panels = rows.lowerBound / size..<(rows.upperBound + size - 1) / size, floats = size * layer.columns
+    let added = unsafe residual.map { unsafe UnsafePointer($0.pointer(0..<count, rows)) }
+    unsafe table.pointee.pointwise(
+      layer.panels.pointer(panels.lowerBound * floats..<panels.upperBound * floats), rows.count,
+      layer.columns,
+      layer.bias.pointer(panels.lowerBound * size..<panels.upperBound * size), finish.number,
+      x.pointer(0..<count, 0..<layer.columns), x.stride, count, added, residual?.stride ?? 0,
+      out.pointer(0..<count, rows), out.stride)
   }
 
-  /// Row `row` of a depthwise convolution whose results are as many as its input divided by the step,
-  /// rounded up; pixels are added evenly around the input, the odd one at its end.
+  /// A row of a depthwise convolution whose results are as many as its input divided by the step, rounded up; pixels
+  /// are added evenly around the input, the odd one at its end.
+  ///
+  /// - Parameters:
+  ///   - x: rows of `width` pixels.
+  ///   - height: rows of the whole picture.
+  ///   - lines: those that `x` holds, of which the result needs no others.
+  ///   - row: of the results.
+  ///   - out: the row's first pixel.
   package func convolve(
-    _ layer: DepthwiseLayer, _ x: Activations, width: Int, height: Int, row: Int, out: Activations
+    _ layer: DepthwiseLayer, _ x: Pixels, width: Int, height: Int, lines: Range<Int>, row: Int, out: Pixels
   ) {
-    let outWidth = (width + layer.step - 1) / layer.step, outHeight = (height + layer.step - 1) / layer.step
-    precondition(x.capacity >= width * height && out.capacity >= outWidth * outHeight, "too few pixels")
-    precondition(x.width >= layer.channels && out.width >= layer.channels, "too few channels")
-    precondition(row >= 0 && row < outHeight, "row outside")
-    let left = max(0, (outWidth - 1) * layer.step + layer.kernel - width) / 2
-    let top = max(0, (outHeight - 1) * layer.step + layer.kernel - height) / 2
-    let source = unsafe x.values.pointer(0..<width * height * x.width)
-    let start = row * outWidth * out.width
-    let target = unsafe out.values.pointer(start..<start + outWidth * out.width)
+    let outWidth = layer.size(of: width), left = layer.margin(of: width)
+    let needed = layer.lines(for: row..<row + 1, of: height)
+    precondition(row >= 0 && row < layer.size(of: height), "row outside")
+    precondition(
+      needed.lowerBound >= lines.lowerBound && needed.upperBound <= lines.upperBound, "rows are missing")
+    precondition(x.stride >= layer.channels && out.stride >= layer.channels, "too few channels")
+    // As if the lines were a picture of their own, of which this is the first row.
+    let start = row * layer.step - layer.margin(of: height)
+    let source = unsafe x.pointer(
+      (needed.lowerBound - lines.lowerBound) * width..<(needed.upperBound - lines.lowerBound) * width,
+      0..<layer.channels)
     var about = unsafe duet_depthwise(
-      width: width, height: height, channels: layer.channels, stride: x.width, kernel: layer.kernel,
-      step: layer.step, left: left, top: top,
+      width: width, height: needed.count, channels: layer.channels, stride: x.stride, kernel: layer.kernel,
+      step: layer.step, left: left, top: needed.lowerBound - start,
       weights: UnsafePointer(layer.weights.pointer(0..<layer.weights.count)),
       bias: UnsafePointer(layer.bias.pointer(0..<layer.channels)))
-    unsafe table.pointee.depthwise_row(&about, source, row, target, outWidth, out.width)
+    unsafe table.pointee.depthwise_row(
+      &about, source, 0, out.pointer(0..<outWidth, 0..<layer.channels), outWidth, out.stride)
   }
 
   /// Writes `x`, less its mean, scaled to unit variance, then by `weight`, plus `bias`, to `out`.

@@ -19,11 +19,12 @@ final class EfficientNet: SquareEncoder {
   private let head: Pointwise
   private let run: LayerRunner
 
-  private let patches: Activations
-  private let stemOut: Activations
+  /// What the stem reads and makes, where its pixels are not made for a band of the first block at a time.
+  private let whole: (patches: Activations, out: Activations)?
   private let features: FloatBuffer
   private static let stemKernel = 3
   private static let stemStep = 2
+  private static let patchValues = 3 * stemKernel * stemKernel
   private static let widths = 8...4_096
 
   init(
@@ -37,13 +38,11 @@ final class EfficientNet: SquareEncoder {
     let steps = try Self.steps(fields, count)
     var size = (side + 1) / 2
     try fields.checkRoom(size * size, 32)
-    let kernelValues = 3 * Self.stemKernel * Self.stemKernel
     stem = try Pointwise(
-      "v.stem", weights, rows: Self.rows(weights, "v.stem"), channels: kernelValues, precision: precision)
-    patches = Activations(capacity: size * size, channels: kernelValues, weights.operations)
+      "v.stem", weights, rows: Self.rows(weights, "v.stem"), channels: Self.patchValues, precision: precision)
     try fields.checkRoom(size * size, stem.rows)
-    stemOut = Activations(capacity: size * size, channels: stem.rows, weights.operations)
     var channels = stem.rows
+    let stemSize = size
     var blocks: [Block] = []
     for index in 0..<count {
       let block = try Block(
@@ -52,6 +51,14 @@ final class EfficientNet: SquareEncoder {
       (channels, size) = (block.channels, block.outSize)
     }
     self.blocks = blocks
+    if case .packed = stem, blocks.first?.takesStem == true {
+      whole = nil
+    } else {
+      whole = (
+        Activations(capacity: stemSize * stemSize, channels: Self.patchValues, weights.operations),
+        Activations(capacity: stemSize * stemSize, channels: stem.rows, weights.operations)
+      )
+    }
     head = try Pointwise("v.head", weights, rows: featureWidth, channels: channels, precision: precision)
     try fields.checkRoom(size * size, featureWidth)
     tokenCount = size * size
@@ -87,11 +94,8 @@ final class EfficientNet: SquareEncoder {
   }
 
   func encode(_ values: [Float]) -> (embeddings: [Float], things: [String]) {
-    gatherPatches(values)
-    stem.apply(
-      patches, pixels: patches.capacity, finish: .relu6, out: stemOut.values, stride: stemOut.width, run)
-    var input = stemOut
-    for block in blocks {
+    var input = see(values)
+    for block in blocks.dropFirst(whole == nil ? 1 : 0) {
       block.apply(input, run)
       input = block.out
     }
@@ -102,24 +106,42 @@ final class EfficientNet: SquareEncoder {
     )
   }
 
-  /// Each output pixel's 3 x 3 pixels of three channels, in the order of rows, columns, channels.
-  private func gatherPatches(_ values: [Float]) {
-    let size = (side + 1) / 2, kernel = Self.stemKernel
+  /// The stem's result, or that of the first block, which then makes the stem's pixels as it needs them.
+  private func see(_ values: [Float]) -> Activations {
+    let size = (side + 1) / 2
+    guard let whole else {
+      guard case .packed(let layer) = stem else { preconditionFailure("a stem in 8 bits is made whole") }
+      blocks[0].apply(run, room: Self.patchValues) { [self] lines, patches, out in
+        for (index, line) in lines.enumerated() { gather(values, line, patches.dropFirst(index * size)) }
+        LayerRunner.apply(
+          layer, patches, count: lines.count * size, finish: .relu6, out: out, run.operations)
+      }
+      return blocks[0].out
+    }
+    run.forEach(size, size: 8) { [self] line in gather(values, line, whole.patches.pixels(from: line * size))
+    }
+    stem.apply(
+      whole.patches, pixels: size * size, finish: .relu6, out: whole.out.values, stride: whole.out.width, run)
+    return whole.out
+  }
+
+  /// For each output pixel of a line 3 x 3 pixels of three channels, in the order of rows, columns, channels.
+  private func gather(_ values: [Float], _ y: Int, _ out: Pixels) {
+    let size = (side + 1) / 2, kernel = Self.stemKernel, line = 3 * kernel
     let before = max(0, (size - 1) * Self.stemStep + kernel - side) / 2
-    run.forEach(size, size: 8) { [patches, side] y in
-      for x in 0..<size {
-        let start = (y * size + x) * patches.width
-        for row in 0..<kernel {
-          let sourceY = y * Self.stemStep + row - before
-          for column in 0..<kernel {
-            let sourceX = x * Self.stemStep + column - before
-            let inside = sourceY >= 0 && sourceY < side && sourceX >= 0 && sourceX < side
-            for channel in 0..<3 {
-              patches.values[start + (row * kernel + column) * 3 + channel] =
-                inside ? values[(sourceY * side + sourceX) * 3 + channel] : 0
-            }
-          }
+    for x in 0..<size {
+      let start = out.start + x * out.stride, sourceX = x * Self.stemStep - before
+      // Pixels of a row lie side by side, as far as they are within the picture.
+      let first = max(0, -sourceX), last = min(kernel, side - sourceX)
+      for row in 0..<kernel {
+        let sourceY = y * Self.stemStep + row - before, target = start + row * line
+        let inside = sourceY >= 0 && sourceY < side
+        if !inside || first > 0 || last < kernel {
+          for index in 0..<line { out.values[target + index] = 0 }
         }
+        guard inside, first < last else { continue }
+        let source = (sourceY * side + sourceX) * 3
+        out.values.copy(values, source + 3 * first..<source + 3 * last, to: target + 3 * first)
       }
     }
   }
@@ -128,19 +150,25 @@ final class EfficientNet: SquareEncoder {
 extension EfficientNet {
   /// One inverted bottleneck: `out = project(depthwise(expand(x)))`, plus x where both are alike.
   fileprivate struct Block {
-    let expand: Pointwise?
-    let depthwise: DepthwiseLayer
-    let project: Pointwise
-    let size: Int
+    /// How a block is computed.
+    private enum Way {
+      /// Layer after layer; `expanded` is [size, size, hidden], nil where nothing is expanded, `convolved` [outSize, outSize, hidden].
+      case inLayers(expand: Pointwise?, project: Pointwise, expanded: Activations?, convolved: Activations)
+      /// Some lines of results at a time, whose expanded pixels stay in a core's cache.
+      case inBands(expand: PointwiseLayer?, project: PointwiseLayer)
+    }
+
+    private let way: Way
+    private let depthwise: DepthwiseLayer
+    private let size: Int
     let outSize: Int
     let channels: Int
-    let isResidual: Bool
-    /// [size, size, hidden], nil where nothing is expanded.
-    let expanded: Activations?
-    /// [outSize, outSize, hidden]
-    let convolved: Activations
+    private let isResidual: Bool
     /// [outSize, outSize, channels]
     let out: Activations
+
+    /// Floats of expanded pixels that stay near a core.
+    private static let nearFloats = 98_304
 
     init(
       _ index: Int, _ fields: VisionFields, _ weights: VisionWeights, channels: Int, size: Int, step: Int,
@@ -150,25 +178,39 @@ extension EfficientNet {
       self.size = size
       outSize = (size + step - 1) / step
       var hidden = channels
+      var expand: Pointwise?
       if weights.has("\(name)expand.weight") {
         hidden = try EfficientNet.rows(weights, "\(name)expand")
         try fields.checkRoom(size * size, hidden)
         expand = try Pointwise(
           "\(name)expand", weights, rows: hidden, channels: channels, precision: precision)
-        expanded = Activations(capacity: size * size, channels: hidden, weights.operations)
-      } else {
-        expand = nil
-        expanded = nil
       }
       depthwise = try Self.depthwise(weights, "\(name)depthwise", channels: hidden, step: step)
-      convolved = Activations(capacity: outSize * outSize, channels: hidden, weights.operations)
       let rows = try EfficientNet.rows(weights, "\(name)project")
-      project = try Pointwise(
+      let project = try Pointwise(
         "\(name)project", weights, rows: rows, channels: hidden, precision: precision)
       try fields.checkRoom(outSize * outSize, rows)
       self.channels = rows
       out = Activations(capacity: outSize * outSize, channels: rows, weights.operations)
       isResidual = step == 1 && rows == channels
+      way = Self.way(expand, project, size: size, outSize: outSize, hidden: hidden, weights.operations)
+    }
+
+    private static func way(
+      _ expand: Pointwise?, _ project: Pointwise, size: Int, outSize: Int, hidden: Int,
+      _ operations: Operations
+    ) -> Way {
+      if case .packed(let project) = project, size * size * hidden > nearFloats {
+        switch expand {
+        case nil: return .inBands(expand: nil, project: project)
+        case .packed(let expand): return .inBands(expand: expand, project: project)
+        case .mapped: break
+        }
+      }
+      return .inLayers(
+        expand: expand, project: project,
+        expanded: expand.map { _ in Activations(capacity: size * size, channels: hidden, operations) },
+        convolved: Activations(capacity: outSize * outSize, channels: hidden, operations))
     }
 
     private static func depthwise(
@@ -181,18 +223,90 @@ extension EfficientNet {
         bias: try weights.vector("\(name).bias", channels))
     }
 
+    /// Whether the block can be given its pixels a band at a time.
+    var takesStem: Bool { if case .inBands(expand: nil, _) = way { true } else { false } }
+
     func apply(_ x: Activations, _ run: LayerRunner) {
-      if let expand, let expanded {
-        expand.apply(
-          x, pixels: size * size, finish: .relu6, out: expanded.values, stride: expanded.width, run)
+      switch way {
+      case .inLayers(let expand, let project, let expanded, let convolved):
+        if let expand, let expanded {
+          expand.apply(
+            x, pixels: size * size, finish: .relu6, out: expanded.values, stride: expanded.width, run)
+        }
+        let source = (expanded ?? x).pixels(), lines = 0..<size
+        run.forEach(outSize, size: 1) { [operations = run.operations] row in
+          operations.convolve(
+            depthwise, source, width: size, height: size, lines: lines, row: row,
+            out: convolved.pixels(from: row * outSize))
+        }
+        project.apply(
+          convolved, pixels: outSize * outSize, finish: .none, residual: isResidual ? x : nil,
+          out: out.values,
+          stride: out.width, run)
+      case .inBands(let expand?, let project):
+        inBands(project, residual: isResidual ? x : nil, run) { lines, scratch in
+          let pixels = Pixels(scratch, stride: depthwise.channels)
+          LayerRunner.apply(
+            expand, x.pixels(from: lines.lowerBound * size), count: lines.count * size, finish: .relu6,
+            out: pixels,
+            run.operations)
+          return pixels
+        }
+      case .inBands(nil, let project):
+        inBands(project, residual: isResidual ? x : nil, run) { lines, _ in
+          x.pixels(from: lines.lowerBound * size)
+        }
       }
-      let source = expanded ?? x
-      run.forEach(outSize, size: 1) { [operations = run.operations] row in
-        operations.convolve(depthwise, source, width: size, height: size, row: row, out: convolved)
+    }
+
+    /// A block that expands nothing, whose input is made as it is needed: `make` fills lines of it, and has room for
+    /// pixels of `room` values on the way.
+    func apply(
+      _ run: LayerRunner, room: Int, make: (_ lines: Range<Int>, _ room: Pixels, _ out: Pixels) -> Void
+    ) {
+      guard case .inBands(_, let project) = way else { return }
+      inBands(project, residual: nil, room: room, run) { lines, scratch in
+        let pixels = Pixels(scratch, stride: depthwise.channels)
+        make(lines, Pixels(scratch, stride: room, from: bandFloats), pixels)
+        return pixels
       }
-      project.apply(
-        convolved, pixels: outSize * outSize, finish: .none, residual: isResidual ? x : nil, out: out.values,
-        stride: out.width, run)
+    }
+
+    /// Lines of results that are made at a time: of all bands alike.
+    private var bandLines: Int {
+      let lines = Self.nearFloats / (size * depthwise.channels)
+      let most = max(1, (lines - depthwise.kernel) / depthwise.step + 1), bands = (outSize + most - 1) / most
+      return (outSize + bands - 1) / bands
+    }
+
+    /// Floats of the expanded pixels and of the convolved ones of a band.
+    private var bandFloats: Int {
+      let lines = (bandLines - 1) * depthwise.step + depthwise.kernel
+      return (lines * size + bandLines * outSize) * depthwise.channels
+    }
+
+    private func inBands(
+      _ project: PointwiseLayer, residual: Activations?, room: Int = 0, _ run: LayerRunner,
+      _ source: (_ lines: Range<Int>, _ scratch: FloatBuffer) -> Pixels
+    ) {
+      let height = bandLines, lines = (height - 1) * depthwise.step + depthwise.kernel
+      run.reserve(bandFloats + lines * size * room)
+      run.forEachWithScratch((outSize + height - 1) / height) { [operations = run.operations] band, scratch in
+        let rows = band * height..<min(outSize, (band + 1) * height)
+        let lines = depthwise.lines(for: rows, of: size), x = source(lines, scratch)
+        let convolved = Pixels(
+          scratch, stride: depthwise.channels, from: bandFloats - height * outSize * depthwise.channels)
+        for row in rows {
+          operations.convolve(
+            depthwise, x, width: size, height: size, lines: lines, row: row,
+            out: convolved.dropFirst((row - rows.lowerBound) * outSize))
+        }
+        let first = rows.lowerBound * outSize
+        LayerRunner.apply(
+          project, convolved, count: rows.count * outSize, finish: .none,
+          residual: residual?.pixels(from: first),
+          out: out.pixels(from: first), operations)
+      }
     }
   }
 }

@@ -9,6 +9,8 @@ final class LayerRunner {
   /// Rows and tokens of a chunk, whole tiles: what it reads and writes stays in a core's cache.
   private static let rows = 32
   private static let tokens = 256
+  /// Fewer are not worth packing rows for.
+  private static let fewTokens = 64
 
   init(_ operations: Operations, _ pool: ThreadPool) {
     self.operations = operations
@@ -27,36 +29,61 @@ final class LayerRunner {
     residual: (values: FloatBuffer, stride: Int)? = nil, out: FloatBuffer, stride: Int
   ) {
     reserve(operations.scratch(layer))
+    let tile = Activations.tileTokens
     if layer.isQuantized {
-      let tile = Activations.tileTokens
       forEach((tokens + tile - 1) / tile, size: 4) { [operations] in
         x.quantize($0 * tile..<min(tokens, ($0 + 1) * tile), forPanels: true, operations)
       }
     }
     let rowChunks = (layer.rows + Self.rows - 1) / Self.rows
-    let tokenChunks = (tokens + Self.tokens - 1) / Self.tokens
+    // Where rows are few, tokens are shared out.
+    let wanted = min(
+      (4 * pool.threadCount + rowChunks - 1) / rowChunks, (tokens + Self.fewTokens - 1) / Self.fewTokens)
+    let parts = max((tokens + Self.tokens - 1) / Self.tokens, wanted)
+    let size = ((tokens + parts - 1) / parts + tile - 1) / tile * tile,
+      tokenChunks = (tokens + size - 1) / size
     pool.run(rowChunks * tokenChunks) { [operations, scratch] chunk, worker in
-      let row = chunk % rowChunks * Self.rows, token = chunk / rowChunks * Self.tokens
+      let row = chunk % rowChunks * Self.rows, token = chunk / rowChunks * size
       operations.apply(
         layer, rows: row..<min(layer.rows, row + Self.rows), x,
-        tokens: token..<min(tokens, token + Self.tokens),
+        tokens: token..<min(tokens, token + size),
         finish: finish, residual: residual, scratch: scratch[worker], out: out, stride: stride)
     }
   }
 
   /// The same by packed floats.
   func apply(
-    _ layer: PointwiseLayer, _ x: Activations, tokens: Int, finish: LayerFinish, residual: Activations? = nil,
-    out: FloatBuffer, stride: Int
+    _ layer: PointwiseLayer, _ x: Pixels, count: Int, finish: LayerFinish, residual: Pixels? = nil,
+    out: Pixels
   ) {
-    // Pixels of a chunk fit a part of the second cache; they come in sixes. Panels hold 16 rows.
-    let size = max(12, min(192, 32_768 / layer.columns / 6 * 6)), rows = 128
-    let rowChunks = (layer.rows + rows - 1) / rows, tokenChunks = (tokens + size - 1) / size
+    let size = Self.pixels(layer), tokenChunks = (count + size - 1) / size, parts = 4 * pool.threadCount
+    // Where pixels are few, rows are shared out.
+    let rows = tokenChunks >= parts ? 128 : max(32, (layer.rows / parts + 31) / 32 * 32)
+    let rowChunks = (layer.rows + rows - 1) / rows
     pool.run(rowChunks * tokenChunks) { [operations] chunk, _ in
-      let row = chunk % rowChunks * rows, token = chunk / rowChunks * size
+      let row = chunk % rowChunks * rows, first = chunk / rowChunks * size
       operations.apply(
-        layer, rows: row..<min(layer.rows, row + rows), x, tokens: token..<min(tokens, token + size),
-        finish: finish, residual: residual, out: out, stride: stride)
+        layer, rows: row..<min(layer.rows, row + rows), x.dropFirst(first), count: min(size, count - first),
+        finish: finish, residual: residual?.dropFirst(first), out: out.dropFirst(first))
+    }
+  }
+
+  /// Pixels of a chunk: they fit a part of the second cache, and kernels take 14 or 6 at a time.
+  private static func pixels(_ layer: PointwiseLayer) -> Int {
+    max(56, min(196, 131_072 / layer.columns / 28 * 28))
+  }
+
+  /// The same by the calling thread.
+  static func apply(
+    _ layer: PointwiseLayer, _ x: Pixels, count: Int, finish: LayerFinish, residual: Pixels? = nil,
+    out: Pixels,
+    _ operations: Operations
+  ) {
+    let size = pixels(layer)
+    for first in stride(from: 0, to: count, by: size) {
+      operations.apply(
+        layer, rows: 0..<layer.rows, x.dropFirst(first), count: min(size, count - first), finish: finish,
+        residual: residual?.dropFirst(first), out: out.dropFirst(first))
     }
   }
 

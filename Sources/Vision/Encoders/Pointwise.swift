@@ -35,7 +35,9 @@ enum Pointwise {
   ) {
     switch self {
     case .packed(let layer):
-      run.apply(layer, x, tokens: pixels, finish: finish, residual: residual, out: out, stride: stride)
+      run.apply(
+        layer, x.pixels(), count: pixels, finish: finish, residual: residual?.pixels(),
+        out: Pixels(out, stride: stride))
     case .mapped(let layer):
       run.apply(
         layer, x, tokens: pixels, finish: finish, residual: residual.map { ($0.values, $0.width) }, out: out,

@@ -57,6 +57,10 @@ struct VisionKernelTests {
     Case(width: 13, height: 14, channels: 16, kernel: 5, step: 2),
     Case(width: 2, height: 1, channels: 8, kernel: 5, step: 1),
     Case(width: 6, height: 6, channels: 5, kernel: 3, step: 1),
+    Case(width: 14, height: 14, channels: 32, kernel: 5, step: 1),
+    Case(width: 28, height: 9, channels: 16, kernel: 3, step: 2),
+    Case(width: 15, height: 6, channels: 48, kernel: 3, step: 1),
+    Case(width: 3, height: 3, channels: 16, kernel: 3, step: 2),
   ]
 
   private func convolved(_ tier: String, _ test: Case) -> [Float] {
@@ -104,15 +108,14 @@ struct VisionKernelTests {
       let panels = (rows + 15) / 16
       var packed = [Float](repeating: .nan, count: panels * count * 16)
       unsafe duet_pack_pointwise(values(rows * (count + 2), 13), rows, count, count + 2, &packed)
-      let bias = values(16, 14), x = values(17 * (count + 3), 15), added = values(17 * 24, 16)
+      let bias = values(panels * 16, 14), x = values(57 * (count + 3), 15), added = values(57 * 43, 16)
       for finish in [DUET_FINISH_NONE, DUET_FINISH_RELU6, DUET_FINISH_SILU] {
-        for tokens in [1, 5, 6, 17] {
-          var a = [Float](repeating: .nan, count: 17 * 20), b = a
-          let some = min(rows, 16)
+        for tokens in [1, 5, 6, 17, 25, 28, 57] {
+          var a = [Float](repeating: .nan, count: 57 * 43), b = a
           unsafe generic.pointee.pointwise(
-            packed, some, count, bias, finish, x, count + 3, tokens, added, 24, &a, 20)
+            packed, rows, count, bias, finish, x, count + 3, tokens, added, 43, &a, 43)
           unsafe fast.pointee.pointwise(
-            packed, some, count, bias, finish, x, count + 3, tokens, added, 24, &b, 20)
+            packed, rows, count, bias, finish, x, count + 3, tokens, added, 43, &b, 43)
           #expect(largestDifference(a, b) < 1e-3 && a.filter(\.isNaN).count == b.filter(\.isNaN).count)
         }
       }
