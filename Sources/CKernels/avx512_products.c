@@ -141,56 +141,94 @@ INLINE __m512i broadcast_four(const int8_t q[4]) {
     return _mm512_set1_epi32(four);
 }
 
-// Adds the products of `runs` runs of a panel and a tile.
-INLINE void add_products(format f, const panel_run *panel, const tile_run *tile, size_t runs, __m512 total[TOKENS]) {
+// Panels that are multiplied at a time: what is fetched of the tokens serves both. The second one lies behind the first,
+// `stride` bytes from it.
+#define PANELS 2
+// Tokens whose sums of both panels, products and scaled, fit the registers.
+#define NEAR_TOKENS 4
+
+INLINE const panel_run *other(const panel_run *run, size_t panel, size_t stride) {
+    return (const panel_run *)((const char *)run + panel * stride);
+}
+
+// Adds the products of `runs` runs of some panels and of tokens of a tile from `token` on.
+INLINE void add_products(format f, const panel_run *panel, size_t panels, size_t stride, const tile_run *tile,
+                         size_t token, size_t runs, __m512 total[PANELS][TOKENS]) {
     const int parts = f.halves ? 2 : 1, steps = 8 / parts;
+    const size_t tokens = panels > 1 ? NEAR_TOKENS : TOKENS;
     for (const panel_run *run = panel; run < panel + runs; run++, tile++) {
 #pragma clang loop unroll(full)
         for (int part = 0; part < parts; part++) {
-            __m512i sums[TOKENS];
+            __m512i sums[PANELS][TOKENS];
 #pragma clang loop unroll(full)
-            for (size_t t = 0; t < TOKENS; t++) sums[t] = start_of(f, tile, part, t);
+            for (size_t t = 0; t < tokens; t++) {
+                __m512i start = start_of(f, tile, part, token + t);
+                for (size_t p = 0; p < panels; p++) sums[p][t] = start;
+            }
 #pragma clang loop unroll(full)
             for (int step = part * steps; step < (part + 1) * steps; step++) {
-                __m512i w = _mm512_loadu_si512(run->q[step]);
+                __m512i w[PANELS];
+                for (size_t p = 0; p < panels; p++) w[p] = _mm512_loadu_si512(other(run, p, stride)->q[step]);
 #pragma clang loop unroll(full)
-                for (size_t t = 0; t < TOKENS; t++)
-                    sums[t] = _mm512_dpbusd_epi32(sums[t], w, broadcast_four(tile->q[step][t]));
+                for (size_t t = 0; t < tokens; t++) {
+                    __m512i four = broadcast_four(tile->q[step][token + t]);
+                    for (size_t p = 0; p < panels; p++) sums[p][t] = _mm512_dpbusd_epi32(sums[p][t], w[p], four);
+                }
             }
-            __m512 scale = _mm512_loadu_ps(run->scale[part]);
 #pragma clang loop unroll(full)
-            for (size_t t = 0; t < TOKENS; t++) {
-                __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(tile->scale[t]));
-                total[t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[t]), both, total[t]);
-            }
-            if (!has_minimum(f)) continue;
-            __m512 minimum = _mm512_loadu_ps(run->minimum[part]);
+            for (size_t p = 0; p < panels; p++) {
+                __m512 scale = _mm512_loadu_ps(other(run, p, stride)->scale[part]);
 #pragma clang loop unroll(full)
-            for (size_t t = 0; t < TOKENS; t++) {
-                float sum = f.halves ? tile->half_sum[part][t] : tile->sum[t];
-                total[t] = _mm512_fmadd_ps(minimum, _mm512_set1_ps(sum), total[t]);
+                for (size_t t = 0; t < tokens; t++) {
+                    __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(tile->scale[token + t]));
+                    total[p][t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[p][t]), both, total[p][t]);
+                }
+                if (!has_minimum(f)) continue;
+                __m512 minimum = _mm512_loadu_ps(other(run, p, stride)->minimum[part]);
+#pragma clang loop unroll(full)
+                for (size_t t = 0; t < tokens; t++) {
+                    float sum = f.halves ? tile->half_sum[part][token + t] : tile->sum[token + t];
+                    total[p][t] = _mm512_fmadd_ps(minimum, _mm512_set1_ps(sum), total[p][t]);
+                }
             }
         }
     }
 }
 
-// The products of `runs` runs of a panel and a tile, of which `tokens` are stored: added to what `out` holds of runs
-// before, unless these are the first.
-INLINE void multiply_tile(format f, const panel_run *panel, size_t rows, size_t runs, const tile_run *tile,
-                          size_t tokens, bool first, float *out, size_t out_stride) {
-    const __mmask16 mask = (__mmask16)((1 << rows) - 1);
-    __m512 total[TOKENS];
+// The products of `runs` runs of one panel or two and some tokens of a tile, of which `tokens` are stored: added to what
+// `out` holds of runs before, unless these are the first.
+INLINE void multiply_some(format f, const panel_run *panel, size_t panels, size_t stride, size_t rows, size_t runs,
+                          const tile_run *tile, size_t token, size_t tokens, bool first, float *out,
+                          size_t out_stride) {
+    const size_t most = panels > 1 ? NEAR_TOKENS : TOKENS;
+    __m512 total[PANELS][TOKENS];
+    __mmask16 mask[PANELS];
+    for (size_t p = 0; p < panels; p++) {
+        size_t left = rows - p * LANES;
+        mask[p] = left >= LANES ? 0xffff : (__mmask16)((1 << left) - 1);
 #pragma clang loop unroll(full)
-    for (size_t t = 0; t < TOKENS; t++)
-        total[t] = first || t >= tokens ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(mask, out + t * out_stride);
-    add_products(f, panel, tile, runs, total);
+        for (size_t t = 0; t < most; t++)
+            total[p][t] = first || t >= tokens ? _mm512_setzero_ps()
+                                               : _mm512_maskz_loadu_ps(mask[p], out + t * out_stride + p * LANES);
+    }
+    add_products(f, panel, panels, stride, tile, token, runs, total);
+    for (size_t p = 0; p < panels; p++) {
 #pragma clang loop unroll(full)
-    for (size_t t = 0; t < TOKENS; t++)
-        if (t < tokens) _mm512_mask_storeu_ps(out + t * out_stride, mask, total[t]);
+        for (size_t t = 0; t < most; t++)
+            if (t < tokens) _mm512_mask_storeu_ps(out + t * out_stride + p * LANES, mask[p], total[p][t]);
+    }
 }
 
-typedef void (*tile_product)(const panel_run *panel, size_t rows, size_t runs, const tile_run *tile, size_t tokens,
-                             bool first, float *out, size_t out_stride);
+// The same of a whole tile.
+INLINE void multiply_tile(format f, const panel_run *panel, size_t stride, size_t rows, size_t runs,
+                          const tile_run *tile, size_t tokens, bool first, float *out, size_t out_stride) {
+    if (rows <= LANES) return multiply_some(f, panel, 1, stride, rows, runs, tile, 0, tokens, first, out, out_stride);
+    for (size_t t = 0; t < tokens; t += NEAR_TOKENS)
+        multiply_some(f, panel, 2, stride, rows, runs, tile, t, tokens - t, first, out + t * out_stride, out_stride);
+}
+
+typedef void (*tile_product)(const panel_run *panel, size_t stride, size_t rows, size_t runs, const tile_run *tile,
+                             size_t tokens, bool first, float *out, size_t out_stride);
 
 static void multiply_tiles(tile_product product, const panel_run *panel, size_t rows, size_t n, const tile_run *tiles,
                            size_t tokens, float *out, size_t out_stride) {
@@ -199,7 +237,7 @@ static void multiply_tiles(tile_product product, const panel_run *panel, size_t 
         size_t first = runs * part / parts, last = runs * (part + 1) / parts;
         for (size_t t = 0; t < tokens; t += TOKENS) {
             size_t some = tokens - t < TOKENS ? tokens - t : TOKENS;
-            product(panel + first, rows, last - first, tiles + t / TOKENS * runs + first, some, part == 0,
+            product(panel + first, runs * sizeof(panel_run) + DUET_PANEL_GAP, rows, last - first, tiles + t / TOKENS * runs + first, some, part == 0,
                     out + t * out_stride, out_stride);
         }
     }
@@ -218,7 +256,7 @@ static void multiply(tile_product product, const panel_run *panel, size_t rows, 
                 const duet_activations *from = &a[t + (i < some ? i : some - 1)];
                 lay_token(from->q + DUET_RUN * first, from->scales + first, count, i, tile);
             }
-            product(panel + first, rows, count, tile, some, first == 0, out + t * out_stride, out_stride);
+            product(panel + first, 0, rows, count, tile, some, first == 0, out + t * out_stride, out_stride);
         }
     }
 }
@@ -227,9 +265,9 @@ static void multiply(tile_product product, const panel_run *panel, size_t rows, 
     static void pack_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n, void *out) {                \
         pack(format_##TYPE, w, row_bytes, rows, n, out);                                                        \
     }                                                                                                           \
-    static void tile_##TYPE(const panel_run *panel, size_t rows, size_t runs, const tile_run *tile,             \
-                            size_t tokens, bool first, float *out, size_t out_stride) {                         \
-        multiply_tile(format_##TYPE, panel, rows, runs, tile, tokens, first, out, out_stride);                  \
+    static void tile_##TYPE(const panel_run *panel, size_t stride, size_t rows, size_t runs,                    \
+                            const tile_run *tile, size_t tokens, bool first, float *out, size_t out_stride) {   \
+        multiply_tile(format_##TYPE, panel, stride, rows, runs, tile, tokens, first, out, out_stride);          \
     }                                                                                                           \
     static void multiply_tiles_##TYPE(const void *panel, size_t rows, size_t n, const void *tiles,              \
                                       size_t tokens, float *out, size_t out_stride) {                           \

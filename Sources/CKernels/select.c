@@ -75,7 +75,7 @@ const char *duet_cpu_features(void) { return features; }
 // The widest layout: per run and per row 32 bytes, two scales and two minima; floats for the rest.
 size_t duet_panel_bytes(const duet_operations *operations, int type, size_t n) {
     size_t bytes = type == DUET_F32 || type == DUET_F16 || type == DUET_BF16 ? 4 * n : n / DUET_RUN * 48;
-    return operations->panel_rows * bytes + 64;
+    return operations->panel_rows * bytes + DUET_PANEL_GAP;
 }
 
 size_t duet_page_bytes(int type, size_t head_size) {

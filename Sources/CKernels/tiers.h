@@ -27,6 +27,9 @@ void duet_avx512_fill_vectors(duet_operations *table);
 void duet_avx512_fill_attention(duet_operations *table);
 void duet_avx512_fill_vision(duet_operations *table);
 
+// Bytes behind a panel.
+#define DUET_PANEL_GAP 64
+
 // Products of any type through its unpacked runs: what a tier uses for formats of its own none.
 void duet_generic_dot_int8(int type, const void *weights, size_t row_bytes, size_t rows, size_t n,
                            const duet_activations *a, float *out);

@@ -153,9 +153,9 @@ typedef struct {
     duet_dot_rows dot_f32[DUET_TYPE_COUNT];  // float activations for every type: the reference
     duet_pack pack[DUET_TYPE_COUNT];
     duet_multiply multiply[DUET_TYPE_COUNT];
-    // The same of tokens in tiles, for quantized types. A tile holds the runs of DUET_TILE_TOKENS tokens, tile_bytes
-    // each. lay_in_tile writes some of its tokens, from `token` on, whose runs lie `stride` runs apart. tile_bytes is 0 where
-    // a tier has none of this.
+    // The same of tokens in tiles, for quantized types, and of one panel or two, the second duet_panel_bytes behind the
+    // first. A tile holds the runs of DUET_TILE_TOKENS tokens, tile_bytes each. lay_in_tile writes some of its tokens,
+    // from `token` on, whose runs lie `stride` runs apart. tile_bytes is 0 where a tier has none of this.
     size_t tile_bytes;
     void (*lay_in_tile)(const int8_t *q, const duet_run_scale *scales, size_t stride, size_t runs, size_t token,
                         size_t tokens, void *tile);

@@ -213,7 +213,7 @@ import CKernels
     let block = max(1, Self.blockBytes / x.tokenBytes(of: type) / Self.blockTokens) * Self.blockTokens
     for first in Swift.stride(from: rows.lowerBound, to: rows.upperBound, by: together) {
       let group = first..<min(first + together, rows.upperBound)
-      forEachPanel(of: group) { place, rows in
+      forEachPanel(of: group, panelRows) { place, rows in
         unsafe duet_run_pack(
           table, type, weights(rows), rowBytes, rows.count, columns,
           scratch.pointer(place * panel..<(place + 1) * panel))
@@ -221,10 +221,13 @@ import CKernels
       for start in Swift.stride(from: tokens.lowerBound, to: tokens.upperBound, by: block) {
         let some = start..<min(start + block, tokens.upperBound)
         let view = unsafe x.view(some), tiles = isQuantized ? unsafe x.tiles(from: start) : nil
-        forEachPanel(of: group) { place, rows in
+        // What is fetched of a tile serves two panels.
+        let most = unsafe tiles == nil ? panelRows : 2 * panelRows
+        forEachPanel(of: group, most) { place, rows in
           let from = start * stride + rows.lowerBound
           let target = unsafe out.pointer(from..<from + (some.count - 1) * stride + rows.count)
-          let packed = unsafe scratch.pointer(place * panel..<(place + 1) * panel)
+          let panels = place..<place + (rows.count + panelRows - 1) / panelRows
+          let packed = unsafe scratch.pointer(panels.lowerBound * panel..<panels.upperBound * panel)
           if let tiles = unsafe tiles {
             unsafe duet_run_multiply_tiles(
               table, type, packed, rows.count, columns, tiles, some.count, target, stride)
@@ -237,13 +240,10 @@ import CKernels
     }
   }
 
-  /// Calls `body` with the place and the rows of each panel of `rows`.
-  private func forEachPanel(of rows: Range<Int>, _ body: (Int, Range<Int>) -> Void) {
-    var place = 0, first = rows.lowerBound
-    while first < rows.upperBound {
-      let end = min(first + panelRows, rows.upperBound)
-      body(place, first..<end)
-      (place, first) = (place + 1, end)
+  /// Calls `body` with the rows of one panel or several, `most` rows, at a time, and the place of the first panel.
+  private func forEachPanel(of rows: Range<Int>, _ most: Int, _ body: (Int, Range<Int>) -> Void) {
+    for first in Swift.stride(from: rows.lowerBound, to: rows.upperBound, by: most) {
+      body((first - rows.lowerBound) / panelRows, first..<min(first + most, rows.upperBound))
     }
   }
 
