@@ -58,11 +58,8 @@ struct VisionFlags: ParsableArguments {
 
   @Flag(inversion: .prefixedNo, help: "Train on each picture as a mirror shows it, too.")
   var mirror = true
-  @Option(help: "Train on this many parts of each picture, too: three quarters of it and more.")
-  var crops = 0
 
   func validate() throws {
-    try check("--crops", crops, 0...16)
     try check("--hidden", hidden, 32...65_536)
     if question.isEmpty { throw ValidationError("--question is empty") }
   }
@@ -75,11 +72,10 @@ struct VisionFlags: ParsableArguments {
   ) throws -> (task: TrainingTask, options: ProjectorOptions)? {
     guard let path = encoder.map(Folders.expanded) else { return nil }
     let encoder = try VisionEncoder(path: path, threads: threads, projects: false)
-    let file = try GGUFFile(path: path), question = question
-    let views = PictureViews(mirrors: mirror, crops: crops)
+    let file = try GGUFFile(path: path), question = question, mirrors = mirror
     let task = TrainingTask(
       label: "vision", title: "A projector of pictures for \(model.name)",
-      identity: [("--question", question), ("--mirror", mirror ? "yes" : "no"), ("--crops", "\(crops)")],
+      identity: [("--question", question), ("--mirror", mirror ? "yes" : "no")],
       begin: { if Trainer.projectorWidth(file) != nil { try $0.start(projectorFrom: file) } },
       read: { paths, isMeasured in
         let bar = Progress("looking at pictures", unit: "pictures")
@@ -88,7 +84,8 @@ struct VisionFlags: ParsableArguments {
           pictures: Folders.expanded(paths.first ?? ""), model: model, question: question,
           views: { path in
             let picture = try Bitmap(path: path, atLeast: 2 * encoder.processor.side)
-            return (isMeasured ? [picture] : views.all(picture)).map(encoder.embeddings)
+            let all = isMeasured || !mirrors ? [picture] : [picture, picture.mirrored]
+            return all.map(encoder.embeddings)
           },
           progress: { bar.update($0, of: $1) })
       },
@@ -99,33 +96,5 @@ struct VisionFlags: ParsableArguments {
     let options = ProjectorOptions(
       features: encoder.width, hidden: Trainer.projectorWidth(file) ?? hidden, lora: lora)
     return (task, options)
-  }
-}
-
-/// What stands for a picture in training: itself, itself in a mirror, and parts of it.
-private struct PictureViews {
-  /// The least share of a picture's sides that a part has.
-  private static let least = 0.75
-
-  let mirrors: Bool
-  let crops: Int
-
-  /// The picture first. Its parts are the same each time: drawn from its pixels.
-  func all(_ picture: Bitmap) -> [Bitmap] {
-    var views = mirrors ? [picture, picture.mirrored] : [picture]
-    var random = RandomSource(
-      seed: UInt64(picture.pixels.count) &* 31 &+ picture.pixels.reduce(0) { $0 &+ UInt64($1) })
-    for index in 0..<crops {
-      let x = part(picture.width, &random), y = part(picture.height, &random)
-      let crop = picture.cropped(x: x, y: y)
-      views.append(mirrors && index % 2 == 1 ? crop.mirrored : crop)
-    }
-    return views
-  }
-
-  private func part(_ side: Int, _ random: inout RandomSource) -> Range<Int> {
-    let length = max(1, Int(Double(side) * (Self.least + (1 - Self.least) * Double(random.unit()))))
-    let start = Int(Double(side - length + 1) * Double(random.unit()))
-    return min(start, side - length)..<min(start, side - length) + length
   }
 }

@@ -47,12 +47,6 @@ struct BitmapTests {
     }
   }
 
-  @Test func `a part of a picture has its rows and columns`() {
-    let pixels = (0..<4 * 3 * 3).map { UInt8($0) }
-    let part = Bitmap(width: 4, height: 3, pixels: pixels).cropped(x: 1..<3, y: 1..<3)
-    #expect(part == Bitmap(width: 2, height: 2, pixels: Array(15..<21) + Array(27..<33)))
-  }
-
   @Test(arguments: ["bilinear", "bicubic", "lanczos"])
   func resizesAsPillowDoes(name: String) throws {
     let filters: [String: ResamplingFilter] = [

@@ -30,19 +30,6 @@ public struct Bitmap: Sendable, Equatable {
     return Bitmap(width: width, height: height, pixels: pixels)
   }
 
-  /// A part of the picture, which must lie within it. O(pixels of the part).
-  public func cropped(x: Range<Int>, y: Range<Int>) -> Bitmap {
-    precondition(
-      x.lowerBound >= 0 && x.upperBound <= width && y.lowerBound >= 0 && y.upperBound <= height,
-      "the part lies outside of the picture")
-    var pixels: [UInt8] = []
-    pixels.reserveCapacity(x.count * y.count * 3)
-    for row in y {
-      pixels += self.pixels[(row * width + x.lowerBound) * 3..<(row * width + x.upperBound) * 3]
-    }
-    return Bitmap(width: x.count, height: y.count, pixels: pixels)
-  }
-
   /// Reads a JPEG or PNG file, turned upright as its EXIF data say. Transparent pixels are laid on white.
   ///
   /// - Parameters:
