@@ -267,35 +267,37 @@ extension EfficientNet {
       guard case .inBands(_, let project) = way else { return }
       inBands(project, residual: nil, room: room, run) { lines, scratch in
         let pixels = Pixels(scratch, stride: depthwise.channels)
-        make(lines, Pixels(scratch, stride: room, from: bandFloats), pixels)
+        make(
+          lines, Pixels(scratch, stride: room, from: bandFloats(bandLines(run.pool.threadCount)).all), pixels)
         return pixels
       }
     }
 
-    /// Lines of results that are made at a time: of all bands alike.
-    private var bandLines: Int {
+    /// Lines of results that are made at a time, as many of them for each thread.
+    private func bandLines(_ threads: Int) -> Int {
       let lines = Self.nearFloats / (size * depthwise.channels)
-      let most = max(1, (lines - depthwise.kernel) / depthwise.step + 1), bands = (outSize + most - 1) / most
+      let most = max(1, (lines - depthwise.kernel) / depthwise.step + 1)
+      let bands = (outSize + most * threads - 1) / (most * threads) * threads
       return (outSize + bands - 1) / bands
     }
 
-    /// Floats of the expanded pixels and of the convolved ones of a band.
-    private var bandFloats: Int {
-      let lines = (bandLines - 1) * depthwise.step + depthwise.kernel
-      return (lines * size + bandLines * outSize) * depthwise.channels
+    /// Floats of the expanded pixels of a band, and of them and the convolved ones.
+    private func bandFloats(_ height: Int) -> (expanded: Int, all: Int) {
+      let lines = (height - 1) * depthwise.step + depthwise.kernel,
+        expanded = lines * size * depthwise.channels
+      return (expanded, expanded + height * outSize * depthwise.channels)
     }
 
     private func inBands(
       _ project: PointwiseLayer, residual: Activations?, room: Int = 0, _ run: LayerRunner,
       _ source: (_ lines: Range<Int>, _ scratch: FloatBuffer) -> Pixels
     ) {
-      let height = bandLines, lines = (height - 1) * depthwise.step + depthwise.kernel
-      run.reserve(bandFloats + lines * size * room)
+      let height = bandLines(run.pool.threadCount), floats = bandFloats(height)
+      run.reserve(floats.all + floats.expanded / depthwise.channels * room)
       run.forEachWithScratch((outSize + height - 1) / height) { [operations = run.operations] band, scratch in
         let rows = band * height..<min(outSize, (band + 1) * height)
         let lines = depthwise.lines(for: rows, of: size), x = source(lines, scratch)
-        let convolved = Pixels(
-          scratch, stride: depthwise.channels, from: bandFloats - height * outSize * depthwise.channels)
+        let convolved = Pixels(scratch, stride: depthwise.channels, from: floats.expanded)
         for row in rows {
           operations.convolve(
             depthwise, x, width: size, height: size, lines: lines, row: row,
