@@ -233,11 +233,12 @@ typedef void (*tile_product)(const panel_run *panel, size_t stride, size_t rows,
 static void multiply_tiles(tile_product product, const panel_run *panel, size_t rows, size_t n, const tile_run *tiles,
                            size_t tokens, float *out, size_t out_stride) {
     const size_t runs = n / DUET_RUN, parts = (runs + NEAR_RUNS - 1) / NEAR_RUNS;
+    const size_t stride = runs * sizeof(panel_run) + DUET_PANEL_GAP;
     for (size_t part = 0; part < parts; part++) {
         size_t first = runs * part / parts, last = runs * (part + 1) / parts;
         for (size_t t = 0; t < tokens; t += TOKENS) {
             size_t some = tokens - t < TOKENS ? tokens - t : TOKENS;
-            product(panel + first, runs * sizeof(panel_run) + DUET_PANEL_GAP, rows, last - first, tiles + t / TOKENS * runs + first, some, part == 0,
+            product(panel + first, stride, rows, last - first, tiles + t / TOKENS * runs + first, some, part == 0,
                     out + t * out_stride, out_stride);
         }
     }

@@ -8,8 +8,8 @@ Once, DIR is given the model as PyTorch programs keep it: the base dequantized t
 tuning worked in (safetensors, read by transformers), the tokenizer, the projector, EfficientNet-Lite0's published
 weights. A run is then a process of its own, all files in the page cache: read the photo with Pillow, encode it, write
 the likeliest caption. Both write the words of a sentence, up to its full stop. Without --photo one of twelve
-megapixels is drawn. Memory is the peak of RssAnon. Versions: tools/reference/requirements.txt.
-Both take the likeliest word each time (--beams 1).
+megapixels is drawn. Memory is the peak of RssAnon. Both take the likeliest word each time. Versions:
+tools/reference/requirements.txt.
 """
 
 import argparse
@@ -159,10 +159,13 @@ def main():
         prepare(options.folder, options.model, options.pair)
     photo = options.photo or str(options.folder / "photo.jpg")
     if not Path(photo).exists():
+        if options.photo:
+            parser.error(f"{photo} is not there")
         draw_photo(photo)
     threads = str(options.threads)
     commands = {
-        "duet": [options.duet, "caption", photo, "--pair", str(options.pair / "pair.json"), "--threads", threads, "--beams", "1"],
+        "duet": [options.duet, "caption", photo, "--pair", str(options.pair / "pair.json"), "--threads", threads,
+                 "--beams", "1"],
         "PyTorch": [sys.executable, __file__, "--torch", "--folder", str(options.folder), "--photo", photo,
                     "--threads", threads],
     }

@@ -127,7 +127,9 @@ extension Engine {
         candidates(search.beams.map(\.logProbability), width),
         attention: steps.indices.map { $0 < shares.count ? shares[$0] : nil })
     }
-    return search.answer
+    var answer = search.answer
+    if answer.reason == .maxTokens, answer.tokens.count < options.maxTokens { answer.reason = .contextFull }
+    return answer
   }
 
   /// For each of the last pass's rows of logits its likeliest tokens: twice as many as are kept, for up to `width` of

@@ -101,6 +101,13 @@ import Testing
     #expect(options.stops.allSatisfy { !stopped.text.contains($0) })
   }
 
+  @Test func `a full context ends the search`() async throws {
+    let engine = try Engine(TinyChat(), contextLength: 96, batch: 256)
+    let found = try await completion(engine, options(3, 400))
+    #expect(found.reason == .contextFull && !found.text.isEmpty)
+    #expect(found.usage.promptTokens + found.usage.completionTokens <= 96)
+  }
+
   @Test func `a fork and its origin go on without each other`() throws {
     let model = try TinyChat().open()
     let decoder = Decoder(model.core, pool: ThreadPool(threadCount: 1), capacity: 128)
