@@ -158,7 +158,7 @@ INLINE void some_columns(const duet_depthwise *d, size_t kernel, const float *in
         for (size_t ky = y.first; ky < y.last; ky++) {
             const float *line = in + (row * d->step + ky - d->top) * d->width * d->stride + c;
             for (size_t kx = x.first; kx < x.last; kx++) {
-                __m256 w = _mm256_loadu_ps(d->weights + (ky * kernel + kx) * d->channels + c);
+                __m256 w = _mm256_loadu_ps(d->weights + (ky * kernel + kx) * d->tap_stride + c);
                 const float *pixel = line + (column * d->step + kx - d->left) * d->stride;
                 for (size_t j = 0; j < columns; j++)
                     sums[j] = _mm256_fmadd_ps(w, _mm256_loadu_ps(pixel + j * d->step * d->stride), sums[j]);
@@ -184,14 +184,20 @@ INLINE void depthwise_any(const duet_depthwise *d, size_t kernel, const float *i
     }
 }
 
-void duet_avx2_depthwise_row(const duet_depthwise *d, const float *in, size_t row, float *out, size_t out_width,
-                             size_t out_stride) {
-    if (d->channels % 8) return duet_generic_depthwise_row(d, in, row, out, out_width, out_stride);
+static void depthwise_row(const duet_depthwise *d, const float *in, size_t row, float *out, size_t out_width,
+                          size_t out_stride) {
     switch (d->kernel) {
     case 3: return depthwise_any(d, 3, in, row, out, out_width, out_stride);
     case 5: return depthwise_any(d, 5, in, row, out, out_width, out_stride);
     default: return depthwise_any(d, d->kernel, in, row, out, out_width, out_stride);
     }
+}
+
+void duet_avx2_depthwise(const duet_depthwise *d, const float *in, size_t row, size_t rows, float *out,
+                         size_t out_width, size_t out_stride) {
+    if (d->channels % 8) return duet_generic_depthwise(d, in, row, rows, out, out_width, out_stride);
+    for (size_t r = 0; r < rows; r++)
+        depthwise_row(d, in, row + r, out + r * out_width * out_stride, out_width, out_stride);
 }
 
 // MARK: Transformers
@@ -234,7 +240,7 @@ static void softmax(float *x, size_t n, float scale) {
 
 void duet_avx2_fill_vision(duet_operations *table) {
     table->finish = finish;
-    table->depthwise_row = duet_avx2_depthwise_row;
+    table->depthwise = duet_avx2_depthwise;
     table->layer_norm = layer_norm;
     table->softmax = softmax;
     table->pointwise = pointwise;

@@ -88,21 +88,25 @@ static void pointwise(const float *panels, size_t rows, size_t n, const float *b
 
 // Results side by side: the sizes of pictures are multiples of seven.
 #define COLUMNS 7
+// Rows of results that share the lines they have in common, where these fit the registers beside their sums.
+#define ROWS 2
 
-// `columns` results of a row, whose kernels reach from pixel `start`, counted from `left` before the picture, on. A
-// pixel is loaded once for all of them.
-INLINE void some_columns(const duet_depthwise *d, size_t kernel, size_t step, const float *in, size_t first_line,
-                         size_t last_line, size_t row, size_t column, size_t columns, float *out, size_t out_stride) {
-    const size_t pixels = (columns - 1) * step + kernel, start = column * step;
+// `columns` results of some rows, whose kernels reach from pixel `start`, counted from `left` before the picture, on.
+// A pixel is loaded once for all of them.
+INLINE void some_columns(const duet_depthwise *d, size_t kernel, size_t step, const float *in, size_t row, size_t rows,
+                         size_t column, size_t columns, float *out, size_t out_width, size_t out_stride) {
+    const size_t pixels = (columns - 1) * step + kernel, start = column * step, lines = (rows - 1) * step + kernel;
     const size_t first = start < d->left ? d->left - start : 0;
     const size_t after = d->width + d->left, last = start + pixels <= after ? pixels : after > start ? after - start : 0;
     const bool whole = first == 0 && last == pixels;
+    const size_t top = row * step, first_line = top < d->top ? d->top - top : 0, end = d->height + d->top;
+    const size_t last_line = top + lines <= end ? lines : end > top ? end - top : 0;
     for (size_t c = 0; c < d->channels; c += LANES) {
-        __m512 sums[COLUMNS];
-        for (size_t j = 0; j < columns; j++) sums[j] = _mm512_loadu_ps(d->bias + c);
-        for (size_t ky = first_line; ky < last_line; ky++) {
-            const float *line = in + (row * step + ky - d->top) * d->width * d->stride + c;
-            const float *taps = d->weights + ky * kernel * d->channels + c;
+        __m512 sums[ROWS][COLUMNS];
+        for (size_t r = 0; r < rows; r++)
+            for (size_t j = 0; j < columns; j++) sums[r][j] = _mm512_loadu_ps(d->bias + c);
+        for (size_t l = first_line; l < last_line; l++) {
+            const float *line = in + (top + l - d->top) * d->width * d->stride + c;
             __m512 near[(COLUMNS - 1) * 2 + 5];
             if (whole) {
 #pragma clang loop unroll(full)
@@ -113,43 +117,56 @@ INLINE void some_columns(const duet_depthwise *d, size_t kernel, size_t step, co
                     near[p] = p >= first && p < last ? _mm512_loadu_ps(line + (start + p - d->left) * d->stride)
                                                      : _mm512_setzero_ps();
             }
+            for (size_t r = 0; r < rows; r++) {
+                size_t ky = l - r * step;  // wraps round where the line lies before the row's first one
+                if (ky >= kernel) continue;
+                const float *taps = d->weights + ky * kernel * d->tap_stride + c;
 #pragma clang loop unroll(full)
-            for (size_t kx = 0; kx < kernel; kx++) {
-                __m512 w = _mm512_loadu_ps(taps + kx * d->channels);
+                for (size_t kx = 0; kx < kernel; kx++) {
+                    __m512 w = _mm512_loadu_ps(taps + kx * d->tap_stride);
 #pragma clang loop unroll(full)
-                for (size_t j = 0; j < columns; j++) sums[j] = _mm512_fmadd_ps(w, near[j * step + kx], sums[j]);
+                    for (size_t j = 0; j < columns; j++) sums[r][j] = _mm512_fmadd_ps(w, near[j * step + kx], sums[r][j]);
+                }
             }
         }
-        for (size_t j = 0; j < columns; j++) _mm512_storeu_ps(out + (column + j) * out_stride + c, relu6(sums[j]));
+        for (size_t r = 0; r < rows; r++)
+            for (size_t j = 0; j < columns; j++)
+                _mm512_storeu_ps(out + (r * out_width + column + j) * out_stride + c, relu6(sums[r][j]));
     }
 }
 
-INLINE void depthwise_any(const duet_depthwise *d, size_t kernel, size_t step, const float *in, size_t row, float *out,
-                          size_t out_width, size_t out_stride) {
-    size_t first = row * step, before = first < d->top ? d->top - first : 0, end = d->height + d->top;
-    size_t last = first + kernel <= end ? kernel : end > first ? end - first : 0;
+INLINE void some_rows(const duet_depthwise *d, size_t kernel, size_t step, const float *in, size_t row, size_t rows,
+                      float *out, size_t out_width, size_t out_stride) {
     size_t column = 0;
     for (; column + COLUMNS <= out_width; column += COLUMNS)
-        some_columns(d, kernel, step, in, before, last, row, column, COLUMNS, out, out_stride);
+        some_columns(d, kernel, step, in, row, rows, column, COLUMNS, out, out_width, out_stride);
     for (; column < out_width; column++)
-        some_columns(d, kernel, step, in, before, last, row, column, 1, out, out_stride);
+        some_columns(d, kernel, step, in, row, rows, column, 1, out, out_width, out_stride);
 }
 
-static void depthwise_row(const duet_depthwise *d, const float *in, size_t row, float *out, size_t out_width,
-                          size_t out_stride) {
+INLINE void depthwise_any(const duet_depthwise *d, size_t kernel, size_t step, const float *in, size_t row, size_t rows,
+                          float *out, size_t out_width, size_t out_stride) {
+    size_t r = 0, next = out_width * out_stride;
+    for (; step == 1 && r + ROWS <= rows; r += ROWS)
+        some_rows(d, kernel, step, in, row + r, ROWS, out + r * next, out_width, out_stride);
+    for (; r < rows; r++) some_rows(d, kernel, step, in, row + r, 1, out + r * next, out_width, out_stride);
+}
+
+static void depthwise(const duet_depthwise *d, const float *in, size_t row, size_t rows, float *out, size_t out_width,
+                      size_t out_stride) {
     bool known = d->channels % LANES == 0 && (d->kernel == 3 || d->kernel == 5) && (d->step == 1 || d->step == 2);
-    if (!known) return duet_avx2_depthwise_row(d, in, row, out, out_width, out_stride);
-    if (d->kernel == 3 && d->step == 1) return depthwise_any(d, 3, 1, in, row, out, out_width, out_stride);
-    if (d->kernel == 3) return depthwise_any(d, 3, 2, in, row, out, out_width, out_stride);
-    if (d->step == 1) return depthwise_any(d, 5, 1, in, row, out, out_width, out_stride);
-    return depthwise_any(d, 5, 2, in, row, out, out_width, out_stride);
+    if (!known) return duet_avx2_depthwise(d, in, row, rows, out, out_width, out_stride);
+    if (d->kernel == 3 && d->step == 1) return depthwise_any(d, 3, 1, in, row, rows, out, out_width, out_stride);
+    if (d->kernel == 3) return depthwise_any(d, 3, 2, in, row, rows, out, out_width, out_stride);
+    if (d->step == 1) return depthwise_any(d, 5, 1, in, row, rows, out, out_width, out_stride);
+    return depthwise_any(d, 5, 2, in, row, rows, out, out_width, out_stride);
 }
 
 #pragma clang attribute pop
 
 void duet_avx512_fill_vision(duet_operations *table) {
     table->pointwise = pointwise;
-    table->depthwise_row = depthwise_row;
+    table->depthwise = depthwise;
 }
 #else
 void duet_avx512_fill_vision(duet_operations *table) { (void)table; }

@@ -28,8 +28,8 @@ void duet_generic_finish(duet_finish finish, float *out, size_t rows, size_t str
     }
 }
 
-void duet_generic_depthwise_row(const duet_depthwise *d, const float *in, size_t row, float *out,
-                                size_t out_width, size_t out_stride) {
+static void depthwise_row(const duet_depthwise *d, const float *in, size_t row, float *out, size_t out_width,
+                          size_t out_stride) {
     for (size_t column = 0; column < out_width; column++) {
         for (size_t c = 0; c < d->channels; c++) {
             float sum = d->bias[c];
@@ -37,9 +37,36 @@ void duet_generic_depthwise_row(const duet_depthwise *d, const float *in, size_t
                 // Left of and above the picture the unsigned numbers wrap round to large ones.
                 size_t y = row * d->step + i / d->kernel - d->top, x = column * d->step + i % d->kernel - d->left;
                 if (y >= d->height || x >= d->width) continue;
-                sum += d->weights[i * d->channels + c] * in[(y * d->width + x) * d->stride + c];
+                sum += d->weights[i * d->tap_stride + c] * in[(y * d->width + x) * d->stride + c];
             }
             out[column * out_stride + c] = finished(DUET_FINISH_RELU6, sum);
+        }
+    }
+}
+
+void duet_generic_depthwise(const duet_depthwise *d, const float *in, size_t row, size_t rows, float *out,
+                            size_t out_width, size_t out_stride) {
+    for (size_t r = 0; r < rows; r++)
+        depthwise_row(d, in, row + r, out + r * out_width * out_stride, out_width, out_stride);
+}
+
+void duet_gather_patches(const float *values, size_t side, size_t row, size_t step, size_t before, size_t patches,
+                         float *out, size_t out_stride) {
+    enum { KERNEL = DUET_PATCH_SIDE, LINE = 3 * KERNEL };
+    for (size_t p = 0; p < patches; p++, out += out_stride) {
+        // Left of and above the picture the unsigned numbers wrap round to large ones.
+        size_t column = p * step - before;
+        for (size_t i = 0; i < KERNEL; i++) {
+            size_t y = row * step + i - before;
+            if (y < side && column < side && column + KERNEL <= side) {
+                memcpy(out + i * LINE, values + (y * side + column) * 3, LINE * sizeof(float));
+                continue;
+            }
+            for (size_t j = 0; j < KERNEL; j++) {
+                size_t x = column + j;
+                for (size_t c = 0; c < 3; c++)
+                    out[i * LINE + 3 * j + c] = y < side && x < side ? values[(y * side + x) * 3 + c] : 0;
+            }
         }
     }
 }

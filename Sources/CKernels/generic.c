@@ -347,7 +347,7 @@ void duet_generic_fill(duet_operations *table) {
         .argmax = argmax,
         .expand = expand,
         .finish = duet_generic_finish,
-        .depthwise_row = duet_generic_depthwise_row,
+        .depthwise = duet_generic_depthwise,
         .layer_norm = duet_generic_layer_norm,
         .softmax = duet_generic_softmax,
         .pointwise = duet_generic_pointwise,

@@ -39,13 +39,13 @@ void duet_generic_store(const float *key, const float *value, size_t head_size, 
                         void *keys, void *values);
 void duet_generic_finish(duet_finish finish, float *out, size_t rows, size_t stride, size_t tokens,
                          const float *bias, const float *residual, size_t residual_stride);
-void duet_generic_depthwise_row(const duet_depthwise *d, const float *in, size_t row, float *out,
-                                size_t out_width, size_t out_stride);
+void duet_generic_depthwise(const duet_depthwise *d, const float *in, size_t row, size_t rows, float *out,
+                            size_t out_width, size_t out_stride);
 void duet_generic_layer_norm(const float *x, const float *weight, const float *bias, size_t n,
                              float epsilon, float *out);
 void duet_generic_softmax(float *x, size_t n, float scale);
-void duet_avx2_depthwise_row(const duet_depthwise *d, const float *in, size_t row, float *out, size_t out_width,
-                             size_t out_stride);
+void duet_avx2_depthwise(const duet_depthwise *d, const float *in, size_t row, size_t rows, float *out,
+                         size_t out_width, size_t out_stride);
 void duet_generic_pointwise(const float *panels, size_t rows, size_t n, const float *bias, duet_finish finish,
                             const float *x, size_t x_stride, size_t tokens, const float *residual,
                             size_t residual_stride, float *out, size_t out_stride);

@@ -140,7 +140,8 @@ typedef enum {
 typedef struct {
     size_t width, height, channels, stride;
     size_t kernel, step, left, top;  // pixels added on the left and on top
-    const float *weights;  // [kernel, kernel, channels]
+    const float *weights;  // [kernel, kernel][channels], tap_stride floats apart
+    size_t tap_stride;
     const float *bias;     // [channels]
 } duet_depthwise;
 
@@ -199,10 +200,10 @@ typedef struct {
     // for r < rows and t < tokens; bias and residual may be NULL.
     void (*finish)(duet_finish finish, float *out, size_t rows, size_t stride, size_t tokens,
                    const float *bias, const float *residual, size_t residual_stride);
-    // One row of results of a depthwise convolution, each pixel out_stride floats after the one
-    // before, kept within 0 to 6.
-    void (*depthwise_row)(const duet_depthwise *d, const float *in, size_t row, float *out,
-                          size_t out_width, size_t out_stride);
+    // Some rows of results of a depthwise convolution, one after the other, each pixel out_stride floats
+    // after the one before, kept within 0 to 6.
+    void (*depthwise)(const duet_depthwise *d, const float *in, size_t row, size_t rows, float *out,
+                      size_t out_width, size_t out_stride);
     // out = (x - mean) / sqrt(variance + epsilon) * weight + bias; x may be out.
     void (*layer_norm)(const float *x, const float *weight, const float *bias, size_t n, float epsilon,
                        float *out);
@@ -254,6 +255,12 @@ static inline void duet_run_multiply(const duet_operations *o, int type, const v
                                      size_t out_stride) {
     o->multiply[type](panel, rows, n, a, tokens, out, out_stride);
 }
+
+// What a row of a convolution of [side, side] pixels of three values reads: for each of `patches` results, out_stride
+// floats apart, 3 x 3 pixels in the order of rows, columns, values. `before` zeros lie left of and above the picture.
+#define DUET_PATCH_SIDE 3
+void duet_gather_patches(const float *values, size_t side, size_t row, size_t step, size_t before, size_t patches,
+                         float *out, size_t out_stride);
 
 // Packs [rows, n] floats, rows `stride` apart, into panels for pointwise(); missing rows are zero.
 void duet_pack_pointwise(const float *weights, size_t rows, size_t n, size_t stride, float *panels);

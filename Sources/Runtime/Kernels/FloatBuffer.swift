@@ -44,16 +44,6 @@ import CKernels
     try body(unsafe Span(_unsafeElements: UnsafeBufferPointer(start: pointer(range), count: range.count)))
   }
 
-  /// Copies `range` of `source` to `offset` and on.
-  package func copy(_ source: [Float], _ range: Range<Int>, to offset: Int) {
-    precondition(range.lowerBound >= 0 && range.upperBound <= source.count, "range outside of the source")
-    let target = unsafe pointer(offset..<offset + range.count)
-    unsafe source.withUnsafeBufferPointer { values in
-      guard let base = values.baseAddress else { return }
-      unsafe target.update(from: base + range.lowerBound, count: range.count)
-    }
-  }
-
   /// A copy of the values of `range`.
   package func array(_ range: Range<Int>) -> [Float] {
     unsafe Array(UnsafeBufferPointer(start: pointer(range), count: range.count))
@@ -71,6 +61,9 @@ import CKernels
 @safe package final class Activations: @unchecked Sendable {
   /// Tokens of a tile, which begins at a multiple of them.
   package static let tileTokens = Int(DUET_TILE_TOKENS)
+
+  /// Tiles that are made at a time: what one is made from has left the core's queue of stores by then.
+  private static let tilesTogether = 4
 
   package let width: Int
   package let capacity: Int
@@ -130,10 +123,11 @@ import CKernels
       tokens.lowerBound >= 0 && tokens.upperBound <= capacity && part.upperBound <= width,
       "outside of the batch")
     precondition(part.lowerBound % run == 0 && part.upperBound % run == 0, "a part that cuts runs")
+    let source = unsafe values.pointer(0..<values.count)
     for token in tokens {
       let start = token * width + part.lowerBound
       unsafe operations.table.pointee.quantize(
-        values.pointer(start..<start + part.count), part.count, quantized + start, scales + start / run)
+        source + start, part.count, quantized + start, scales + start / run)
     }
     guard forPanels, let tiles = unsafe tiles else { return }
     let size = Int(DUET_TILE_TOKENS)
@@ -145,6 +139,40 @@ import CKernels
         quantized + start, scales + start / run, width / run, runs, token % size, end - token,
         tiles + first * tileBytes)
       token = end
+    }
+  }
+
+  /// Makes the tiles alone of the tokens of a part, a run of a tile at a time: threads that take other parts of the
+  /// same tokens write no line of memory in common. Without tiles the int8 form.
+  package func makeTiles(_ tokens: Range<Int>, within part: Range<Int>, _ operations: Operations) {
+    guard let tiles = unsafe tiles else { return quantize(tokens, within: part, operations) }
+    let run = Int(DUET_RUN), size = Int(DUET_TILE_TOKENS)
+    precondition(
+      tokens.lowerBound >= 0 && tokens.upperBound <= capacity && part.upperBound <= width,
+      "outside of the batch")
+    precondition(
+      tokens.lowerBound % size == 0 && part.lowerBound % run == 0 && part.upperBound % run == 0,
+      "a part that cuts tiles or runs")
+    let block = Self.tilesTogether * size, quantize = unsafe operations.table.pointee.quantize
+    let lay = unsafe operations.table.pointee.lay_in_tile, runs = width / run,
+      source = unsafe values.pointer(0..<values.count)
+    unsafe withUnsafeTemporaryAllocation(of: Int8.self, capacity: block * run) { q in
+      unsafe withUnsafeTemporaryAllocation(of: duet_run_scale.self, capacity: block) { scales in
+        guard let q = q.baseAddress, let scales = scales.baseAddress else { return }
+        for first in stride(from: tokens.lowerBound, to: tokens.upperBound, by: block) {
+          let count = min(block, tokens.upperBound - first)
+          for start in stride(from: part.lowerBound, to: part.upperBound, by: run) {
+            for token in 0..<count {
+              unsafe quantize?(source + (first + token) * width + start, run, q + token * run, scales + token)
+            }
+            for token in stride(from: 0, to: count, by: size) {
+              let tile = (first + token) / size * runs + start / run
+              unsafe lay?(
+                q + token * run, scales + token, 1, 1, 0, min(size, count - token), tiles + tile * tileBytes)
+            }
+          }
+        }
+      }
     }
   }
 

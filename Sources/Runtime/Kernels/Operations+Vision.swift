@@ -37,6 +37,8 @@ package enum LayerFinish: Sendable, Equatable {
   package let columns: Int
   package let bias: FloatBuffer?
   private let weights: Weights
+  /// All rows as the kernels multiply them; nil where they are packed for each use.
+  fileprivate private(set) var panels: FloatBuffer?
 
   /// [rows, columns] of a file.
   package init(_ matrix: Matrix, bias: FloatBuffer? = nil) {
@@ -54,6 +56,14 @@ package enum LayerFinish: Sendable, Equatable {
     self.rows = rows
     self.columns = columns
     self.bias = bias
+  }
+
+  /// The same with its rows packed once, for layers that are small and used often: four times the memory of 2 bits
+  /// a weight, the same as that of 8. O(rows * columns).
+  package func packed(by operations: Operations) -> LinearLayer {
+    var layer = self
+    layer.panels = unsafe operations.packed(type, columns: columns, rows: rows) { unsafe pointer($0) }
+    return layer
   }
 
   /// Whether activations are needed in their int8 form.
@@ -117,9 +127,12 @@ package struct Pixels: Sendable {
     Pixels(values, stride: stride, from: start + count * stride)
   }
 
-  @unsafe fileprivate func pointer(_ pixels: Range<Int>, _ channels: Range<Int>) -> UnsafeMutablePointer<
-    Float
-  > {
+  /// The channels from `first` on.
+  package func channels(from first: Int) -> Pixels {
+    Pixels(values, stride: stride, from: start + first)
+  }
+
+  @unsafe func pointer(_ pixels: Range<Int>, _ channels: Range<Int>) -> UnsafeMutablePointer<Float> {
     let first = start + pixels.lowerBound * stride + channels.lowerBound
     return unsafe values.pointer(first..<first + (pixels.count - 1) * stride + channels.count)
   }
@@ -128,6 +141,20 @@ package struct Pixels: Sendable {
 extension Activations {
   /// The floats, from pixel `first` on.
   package func pixels(from first: Int = 0) -> Pixels { Pixels(values, stride: width, from: first * width) }
+}
+
+extension Pixels {
+  /// Writes what a row of a convolution of 3 x 3 pixels reads, [count, 27] in the order of rows, columns, values.
+  ///
+  /// - Parameters:
+  ///   - picture: [side, side, 3]
+  ///   - before: zeros left of and above the picture.
+  package func gather(_ picture: [Float], side: Int, row: Int, step: Int, before: Int, count: Int) {
+    precondition(picture.count == side * side * 3 && row >= 0 && before >= 0, "sizes differ")
+    precondition(stride >= 3 * Int(DUET_PATCH_SIDE * DUET_PATCH_SIDE), "too narrow")
+    unsafe duet_gather_patches(
+      picture, side, row, step, before, count, pointer(0..<count, 0..<stride), stride)
+  }
 }
 
 /// A depthwise convolution: sizes and weights.
@@ -166,23 +193,26 @@ package struct DepthwiseLayer: Sendable {
 
 extension Operations {
   /// `out[t, r] = finish(row r . x[t] + bias[r]) + residual[t, r]` by packed panels, for some rows and
-  /// tokens, which begin a tile; quantized weights are multiplied by what was quantized for panels. Rows of `out` and `residual` lie their stride apart.
+  /// tokens, which begin a tile; quantized weights are multiplied by what was quantized for panels. `out` and
+  /// `residual` begin with the first token's first of these rows. Layers that are not packed need `scratch`.
   package func apply(
     _ layer: LinearLayer, rows: Range<Int>, _ x: Activations, tokens: Range<Int>, finish: LayerFinish = .none,
-    residual: (values: FloatBuffer, stride: Int)? = nil, scratch: FloatBuffer, out: FloatBuffer, stride: Int
+    residual: Pixels? = nil, scratch: FloatBuffer?, out: Pixels
   ) {
-    precondition(!tokens.isEmpty && rows.upperBound <= layer.rows && rows.upperBound <= stride, "outside")
-    unsafe multiplyPanels(
-      of: layer.type, columns: layer.columns, rows: rows, x, tokens: tokens, scratch: scratch, out: out,
-      stride: stride
-    ) { unsafe layer.pointer($0) }
-    let target = unsafe out.pointer(Self.span(tokens, rows.lowerBound, rows.count, stride))
-    let bias = unsafe layer.bias.map { unsafe UnsafePointer($0.pointer(rows)) }
-    let added = unsafe residual.map {
-      unsafe UnsafePointer($0.values.pointer(Self.span(tokens, rows.lowerBound, rows.count, $0.stride)))
+    precondition(!tokens.isEmpty && rows.upperBound <= layer.rows && rows.count <= out.stride, "outside")
+    if let panels = layer.panels {
+      multiply(packed: panels, of: layer.type, rows: rows, x, tokens: tokens, out: out)
+    } else {
+      guard let scratch else { preconditionFailure("no room to pack rows") }
+      unsafe multiplyPanels(
+        of: layer.type, columns: layer.columns, rows: rows, x, tokens: tokens, scratch: scratch, out: out
+      ) { unsafe layer.pointer($0) }
     }
+    let target = unsafe out.pointer(0..<tokens.count, 0..<rows.count)
+    let bias = unsafe layer.bias.map { unsafe UnsafePointer($0.pointer(rows)) }
+    let added = unsafe residual.map { unsafe UnsafePointer($0.pointer(0..<tokens.count, 0..<rows.count)) }
     unsafe table.pointee.finish(
-      finish.number, target, rows.count, stride, tokens.count, bias, added, residual?.stride ?? 0)
+      finish.number, target, rows.count, out.stride, tokens.count, bias, added, residual?.stride ?? 0)
   }
 
   /// From the first to the last value of some rows of some tokens.
@@ -194,55 +224,61 @@ extension Operations {
   package func scratch(_ layer: LinearLayer) -> Int { groupFloats(layer.type, columns: layer.columns) }
 
   /// `out[t, r] = finish(row r . x[t] + bias[r]) + residual[t, r]` for `count` pixels and some rows, which begin at
-  /// a whole panel.
+  /// a whole panel. `out` and `residual` begin with the first of these rows.
   package func apply(
     _ layer: PointwiseLayer, rows: Range<Int>, _ x: Pixels, count: Int, finish: LayerFinish,
     residual: Pixels?, out: Pixels
   ) {
     let size = Int(DUET_POINTWISE_ROWS)
     precondition(
-      rows.lowerBound % size == 0 && rows.upperBound <= layer.rows && rows.upperBound <= out.stride, "rows")
+      rows.lowerBound % size == 0 && rows.upperBound <= layer.rows && rows.count <= out.stride, "rows")
     precondition(count > 0 && x.stride >= layer.columns, "pixels")
     let panels = rows.lowerBound / size..<(rows.upperBound + size - 1) / size, floats = size * layer.columns
-    let added = unsafe residual.map { unsafe UnsafePointer($0.pointer(0..<count, rows)) }
+    let added = unsafe residual.map { unsafe UnsafePointer($0.pointer(0..<count, 0..<rows.count)) }
     unsafe table.pointee.pointwise(
       layer.panels.pointer(panels.lowerBound * floats..<panels.upperBound * floats), rows.count,
       layer.columns,
       layer.bias.pointer(panels.lowerBound * size..<panels.upperBound * size), finish.number,
       x.pointer(0..<count, 0..<layer.columns), x.stride, count, added, residual?.stride ?? 0,
-      out.pointer(0..<count, rows), out.stride)
+      out.pointer(0..<count, 0..<rows.count), out.stride)
   }
 
-  /// A row of a depthwise convolution whose results are as many as its input divided by the step, rounded up; pixels
+  /// Rows of a depthwise convolution whose results are as many as its input divided by the step, rounded up; pixels
   /// are added evenly around the input, the odd one at its end.
   ///
   /// - Parameters:
+  ///   - channels: those of the layer that are computed, whose values `x` and `out` begin with.
   ///   - x: rows of `width` pixels.
   ///   - height: rows of the whole picture.
-  ///   - lines: those that `x` holds, of which the result needs no others.
-  ///   - row: of the results.
-  ///   - out: the row's first pixel.
+  ///   - lines: those that `x` holds, of which the results need no others.
+  ///   - rows: of the results.
+  ///   - out: the first pixel of the first of them; they lie one after the other.
   package func convolve(
-    _ layer: DepthwiseLayer, _ x: Pixels, width: Int, height: Int, lines: Range<Int>, row: Int, out: Pixels
+    _ layer: DepthwiseLayer, channels: Range<Int>, _ x: Pixels, width: Int, height: Int, lines: Range<Int>,
+    rows: Range<Int>, out: Pixels
   ) {
     let outWidth = layer.size(of: width), left = layer.margin(of: width)
-    let needed = layer.lines(for: row..<row + 1, of: height)
-    precondition(row >= 0 && row < layer.size(of: height), "row outside")
+    let needed = layer.lines(for: rows, of: height)
     precondition(
-      needed.lowerBound >= lines.lowerBound && needed.upperBound <= lines.upperBound, "rows are missing")
-    precondition(x.stride >= layer.channels && out.stride >= layer.channels, "too few channels")
-    // As if the lines were a picture of their own, of which this is the first row.
-    let start = row * layer.step - layer.margin(of: height)
+      !rows.isEmpty && rows.lowerBound >= 0 && rows.upperBound <= layer.size(of: height), "rows outside")
+    precondition(
+      needed.lowerBound >= lines.lowerBound && needed.upperBound <= lines.upperBound, "lines are missing")
+    precondition(
+      channels.upperBound <= layer.channels && min(x.stride, out.stride) >= channels.count, "too few channels"
+    )
+    // As if the lines were a picture of their own, of which these are the first rows.
+    let start = rows.lowerBound * layer.step - layer.margin(of: height)
     let source = unsafe x.pointer(
       (needed.lowerBound - lines.lowerBound) * width..<(needed.upperBound - lines.lowerBound) * width,
-      0..<layer.channels)
+      0..<channels.count)
     var about = unsafe duet_depthwise(
-      width: width, height: needed.count, channels: layer.channels, stride: x.stride, kernel: layer.kernel,
+      width: width, height: needed.count, channels: channels.count, stride: x.stride, kernel: layer.kernel,
       step: layer.step, left: left, top: needed.lowerBound - start,
-      weights: UnsafePointer(layer.weights.pointer(0..<layer.weights.count)),
-      bias: UnsafePointer(layer.bias.pointer(0..<layer.channels)))
-    unsafe table.pointee.depthwise_row(
-      &about, source, 0, out.pointer(0..<outWidth, 0..<layer.channels), outWidth, out.stride)
+      weights: UnsafePointer(layer.weights.pointer(channels.lowerBound..<layer.weights.count)),
+      tap_stride: layer.channels, bias: UnsafePointer(layer.bias.pointer(channels)))
+    unsafe table.pointee.depthwise(
+      &about, source, 0, rows.count, out.pointer(0..<rows.count * outWidth, 0..<channels.count), outWidth,
+      out.stride)
   }
 
   /// Writes `x`, less its mean, scaled to unit variance, then by `weight`, plus `bias`, to `out`.

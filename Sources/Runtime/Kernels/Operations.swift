@@ -193,24 +193,24 @@ import CKernels
   ) {
     unsafe multiplyPanels(
       of: matrix.type, columns: matrix.columns, rows: rows, x, tokens: 0..<tokens, scratch: scratch,
-      out: out, stride: stride
+      out: Pixels(out, stride: stride, from: rows.lowerBound)
     ) { unsafe matrix.pointer(rows: $0) }
   }
 
   /// Panels of a group of rows at a time, by a block of tokens at a time, so that neither comes from further away than
   /// the second cache again and again.
   ///
-  /// - Parameter weights: where rows lie, one after the other.
+  /// - Parameters:
+  ///   - out: begins with the first token's first of these rows.
+  ///   - weights: where rows lie, one after the other.
   @unsafe func multiplyPanels(
     of kind: TensorType, columns: Int, rows: Range<Int>, _ x: Activations, tokens: Range<Int>,
-    scratch: FloatBuffer,
-    out: FloatBuffer, stride: Int, weights: (Range<Int>) -> UnsafeRawPointer
+    scratch: FloatBuffer, out: Pixels, weights: (Range<Int>) -> UnsafeRawPointer
   ) {
     precondition(x.width == columns, "matrix and vector differ in length")
-    let type = Int32(kind.rawValue), panel = panelFloats(type, columns: columns)
-    let rowBytes = kind.rowBytes(columns), isQuantized = kind.isQuantized
+    let type = Int32(kind.rawValue), panel = panelFloats(type, columns: columns),
+      rowBytes = kind.rowBytes(columns)
     let together = panelRows * max(1, min(Self.groupRows / panelRows, Self.groupBytes / (4 * panel)))
-    let block = max(1, Self.blockBytes / x.tokenBytes(of: type) / Self.blockTokens) * Self.blockTokens
     for first in Swift.stride(from: rows.lowerBound, to: rows.upperBound, by: together) {
       let group = first..<min(first + together, rows.upperBound)
       forEachPanel(of: group, panelRows) { place, rows in
@@ -218,23 +218,60 @@ import CKernels
           table, type, weights(rows), rowBytes, rows.count, columns,
           scratch.pointer(place * panel..<(place + 1) * panel))
       }
-      for start in Swift.stride(from: tokens.lowerBound, to: tokens.upperBound, by: block) {
-        let some = start..<min(start + block, tokens.upperBound)
-        let view = unsafe x.view(some), tiles = isQuantized ? unsafe x.tiles(from: start) : nil
-        // What is fetched of a tile serves two panels.
-        let most = unsafe tiles == nil ? panelRows : 2 * panelRows
-        forEachPanel(of: group, most) { place, rows in
-          let from = start * stride + rows.lowerBound
-          let target = unsafe out.pointer(from..<from + (some.count - 1) * stride + rows.count)
-          let panels = place..<place + (rows.count + panelRows - 1) / panelRows
-          let packed = unsafe scratch.pointer(panels.lowerBound * panel..<panels.upperBound * panel)
-          if let tiles = unsafe tiles {
-            unsafe duet_run_multiply_tiles(
-              table, type, packed, rows.count, columns, tiles, some.count, target, stride)
-          } else {
-            unsafe duet_run_multiply(
-              table, type, packed, rows.count, columns, view, some.count, target, stride)
-          }
+      multiply(
+        group: group, packed: scratch, from: 0, of: kind, x, tokens: tokens,
+        out: out.channels(from: first - rows.lowerBound))
+    }
+  }
+
+  /// The panels of all rows, one behind the other.
+  @unsafe func packed(
+    _ kind: TensorType, columns: Int, rows: Int, weights: (Range<Int>) -> UnsafeRawPointer
+  ) -> FloatBuffer {
+    let type = Int32(kind.rawValue), panel = panelFloats(type, columns: columns)
+    let panels = FloatBuffer(count: (rows + panelRows - 1) / panelRows * panel)
+    forEachPanel(of: 0..<rows, panelRows) { place, rows in
+      unsafe duet_run_pack(
+        table, type, weights(rows), kind.rowBytes(columns), rows.count, columns,
+        panels.pointer(place * panel..<(place + 1) * panel))
+    }
+    return panels
+  }
+
+  /// Products of rows, which begin a panel, by what `packed` made of all.
+  func multiply(
+    packed panels: FloatBuffer, of kind: TensorType, rows: Range<Int>, _ x: Activations, tokens: Range<Int>,
+    out: Pixels
+  ) {
+    precondition(rows.lowerBound % panelRows == 0, "rows begin within a panel")
+    multiply(
+      group: rows, packed: panels, from: rows.lowerBound / panelRows, of: kind, x, tokens: tokens, out: out)
+  }
+
+  /// Products of rows whose panels begin at `place` of `panels`.
+  private func multiply(
+    group: Range<Int>, packed panels: FloatBuffer, from place: Int, of kind: TensorType, _ x: Activations,
+    tokens: Range<Int>, out: Pixels
+  ) {
+    let type = Int32(kind.rawValue), panel = panelFloats(type, columns: x.width)
+    let block = max(1, Self.blockBytes / x.tokenBytes(of: type) / Self.blockTokens) * Self.blockTokens
+    for start in Swift.stride(from: tokens.lowerBound, to: tokens.upperBound, by: block) {
+      let some = start..<min(start + block, tokens.upperBound)
+      let view = unsafe x.view(some), tiles = kind.isQuantized ? unsafe x.tiles(from: start) : nil
+      // What is fetched of a tile serves two panels.
+      let most = unsafe tiles == nil ? panelRows : 2 * panelRows
+      forEachPanel(of: group, most) { next, rows in
+        let first = (place + next) * panel, here = rows.lowerBound - group.lowerBound
+        let target = unsafe out.dropFirst(start - tokens.lowerBound).pointer(
+          0..<some.count, here..<here + rows.count)
+        let count = (rows.count + panelRows - 1) / panelRows * panel
+        let packed = unsafe panels.pointer(first..<first + count)
+        if let tiles = unsafe tiles {
+          unsafe duet_run_multiply_tiles(
+            table, type, packed, rows.count, x.width, tiles, some.count, target, out.stride)
+        } else {
+          unsafe duet_run_multiply(
+            table, type, packed, rows.count, x.width, view, some.count, target, out.stride)
         }
       }
     }

@@ -51,7 +51,7 @@ final class EfficientNet: SquareEncoder {
       (channels, size) = (block.channels, block.outSize)
     }
     self.blocks = blocks
-    if case .packed = stem, blocks.first?.takesStem == true {
+    if case .floats = stem, blocks.first?.takesStem == true {
       whole = nil
     } else {
       whole = (
@@ -99,7 +99,7 @@ final class EfficientNet: SquareEncoder {
       block.apply(input, run)
       input = block.out
     }
-    head.apply(input, pixels: tokenCount, finish: .relu6, out: features, stride: featureWidth, run)
+    head.apply(input, pixels: tokenCount, finish: .relu6, out: Pixels(features, stride: featureWidth), run)
     return (
       projector?.apply(features, run) ?? features.array(0..<features.count),
       classes?.likeliest(features, tokens: tokenCount, run) ?? []
@@ -110,40 +110,25 @@ final class EfficientNet: SquareEncoder {
   private func see(_ values: [Float]) -> Activations {
     let size = (side + 1) / 2
     guard let whole else {
-      guard case .packed(let layer) = stem else { preconditionFailure("a stem in 8 bits is made whole") }
+      guard case .floats(let layer) = stem else { preconditionFailure("a stem in 8 bits is made whole") }
       blocks[0].apply(run, room: Self.patchValues) { [self] lines, patches, out in
         for (index, line) in lines.enumerated() { gather(values, line, patches.dropFirst(index * size)) }
         LayerRunner.apply(
-          layer, patches, count: lines.count * size, finish: .relu6, out: out, run.operations)
+          layer, rows: 0..<layer.rows, patches, count: lines.count * size, finish: .relu6, out: out,
+          run.operations)
       }
       return blocks[0].out
     }
     run.forEach(size, size: 8) { [self] line in gather(values, line, whole.patches.pixels(from: line * size))
     }
-    stem.apply(
-      whole.patches, pixels: size * size, finish: .relu6, out: whole.out.values, stride: whole.out.width, run)
+    stem.apply(whole.patches, pixels: size * size, finish: .relu6, out: whole.out.pixels(), run)
     return whole.out
   }
 
-  /// For each output pixel of a line 3 x 3 pixels of three channels, in the order of rows, columns, channels.
-  private func gather(_ values: [Float], _ y: Int, _ out: Pixels) {
-    let size = (side + 1) / 2, kernel = Self.stemKernel, line = 3 * kernel
-    let before = max(0, (size - 1) * Self.stemStep + kernel - side) / 2
-    for x in 0..<size {
-      let start = out.start + x * out.stride, sourceX = x * Self.stemStep - before
-      // Pixels of a row lie side by side, as far as they are within the picture.
-      let first = max(0, -sourceX), last = min(kernel, side - sourceX)
-      for row in 0..<kernel {
-        let sourceY = y * Self.stemStep + row - before, target = start + row * line
-        let inside = sourceY >= 0 && sourceY < side
-        if !inside || first > 0 || last < kernel {
-          for index in 0..<line { out.values[target + index] = 0 }
-        }
-        guard inside, first < last else { continue }
-        let source = (sourceY * side + sourceX) * 3
-        out.values.copy(values, source + 3 * first..<source + 3 * last, to: target + 3 * first)
-      }
-    }
+  /// What the stem reads for a line of its results.
+  private func gather(_ values: [Float], _ line: Int, _ out: Pixels) {
+    let size = (side + 1) / 2, before = max(0, (size - 1) * Self.stemStep + Self.stemKernel - side) / 2
+    out.gather(values, side: side, row: line, step: Self.stemStep, before: before, count: size)
   }
 }
 
@@ -152,8 +137,9 @@ extension EfficientNet {
   fileprivate struct Block {
     /// How a block is computed.
     private enum Way {
-      /// Layer after layer; `expanded` is [size, size, hidden], nil where nothing is expanded, `convolved` [outSize, outSize, hidden].
-      case inLayers(expand: Pointwise?, project: Pointwise, expanded: Activations?, convolved: Activations)
+      /// Some channels at a time, up to the depthwise convolution's results, [outSize, outSize, hidden]: nothing is
+      /// handed over between threads before these, and expanded pixels stay in a core's cache.
+      case inChannels(expand: Pointwise?, project: Pointwise, convolved: Activations)
       /// Some lines of results at a time, whose expanded pixels stay in a core's cache.
       case inBands(expand: PointwiseLayer?, project: PointwiseLayer)
     }
@@ -169,6 +155,8 @@ extension EfficientNet {
 
     /// Floats of expanded pixels that stay near a core.
     private static let nearFloats = 98_304
+    /// Channels that are expanded and convolved at a time: whole runs of what is quantized, and two panels.
+    private static let channelsTogether = 32
 
     init(
       _ index: Int, _ fields: VisionFields, _ weights: VisionWeights, channels: Int, size: Int, step: Int,
@@ -200,16 +188,15 @@ extension EfficientNet {
       _ expand: Pointwise?, _ project: Pointwise, size: Int, outSize: Int, hidden: Int,
       _ operations: Operations
     ) -> Way {
-      if case .packed(let project) = project, size * size * hidden > nearFloats {
+      if case .floats(let project) = project, size * size * hidden > nearFloats {
         switch expand {
         case nil: return .inBands(expand: nil, project: project)
-        case .packed(let expand): return .inBands(expand: expand, project: project)
-        case .mapped: break
+        case .floats(let expand): return .inBands(expand: expand, project: project)
+        case .int8: break
         }
       }
-      return .inLayers(
+      return .inChannels(
         expand: expand, project: project,
-        expanded: expand.map { _ in Activations(capacity: size * size, channels: hidden, operations) },
         convolved: Activations(capacity: outSize * outSize, channels: hidden, operations))
     }
 
@@ -228,26 +215,17 @@ extension EfficientNet {
 
     func apply(_ x: Activations, _ run: LayerRunner) {
       switch way {
-      case .inLayers(let expand, let project, let expanded, let convolved):
-        if let expand, let expanded {
-          expand.apply(
-            x, pixels: size * size, finish: .relu6, out: expanded.values, stride: expanded.width, run)
-        }
-        let source = (expanded ?? x).pixels(), lines = 0..<size
-        run.forEach(outSize, size: 1) { [operations = run.operations] row in
-          operations.convolve(
-            depthwise, source, width: size, height: size, lines: lines, row: row,
-            out: convolved.pixels(from: row * outSize))
-        }
+      case .inChannels(let expand, let project, let convolved):
+        inChannels(expand, x, convolved, quantized: project.isQuantized, run)
         project.apply(
-          convolved, pixels: outSize * outSize, finish: .none, residual: isResidual ? x : nil,
-          out: out.values,
-          stride: out.width, run)
+          convolved, quantized: true, pixels: outSize * outSize, finish: .none,
+          residual: isResidual ? x : nil, out: out.pixels(), run)
       case .inBands(let expand?, let project):
         inBands(project, residual: isResidual ? x : nil, run) { lines, scratch in
           let pixels = Pixels(scratch, stride: depthwise.channels)
           LayerRunner.apply(
-            expand, x.pixels(from: lines.lowerBound * size), count: lines.count * size, finish: .relu6,
+            expand, rows: 0..<expand.rows, x.pixels(from: lines.lowerBound * size), count: lines.count * size,
+            finish: .relu6,
             out: pixels,
             run.operations)
           return pixels
@@ -270,6 +248,31 @@ extension EfficientNet {
         make(
           lines, Pixels(scratch, stride: room, from: bandFloats(bandLines(run.pool.threadCount)).all), pixels)
         return pixels
+      }
+    }
+
+    /// Expands and convolves the pixels of `x`; `quantized`: for a layer that wants them so.
+    private func inChannels(
+      _ expand: Pointwise?, _ x: Activations, _ convolved: Activations, quantized: Bool, _ run: LayerRunner
+    ) {
+      let width = Self.channelsTogether, pixels = size * size, results = outSize * outSize
+      if let expand, expand.isQuantized { run.quantize(x, tokens: pixels) }
+      run.reserve(pixels * width)
+      run.forEachWithScratch((depthwise.channels + width - 1) / width) {
+        [operations = run.operations] part, scratch in
+        let channels = part * width..<min(depthwise.channels, (part + 1) * width)
+        var source = x.pixels().channels(from: channels.lowerBound)
+        if let expand {
+          source = Pixels(scratch, stride: width)
+          expand.apply(rows: channels, x, pixels: pixels, finish: .relu6, out: source, operations)
+        }
+        operations.convolve(
+          depthwise, channels: channels, source, width: size, height: size, lines: 0..<size,
+          rows: 0..<outSize,
+          out: convolved.pixels().channels(from: channels.lowerBound))
+        guard quantized else { return }
+        let runs = channels.lowerBound..<min(convolved.width, channels.lowerBound + width)
+        convolved.makeTiles(0..<results, within: runs, operations)
       }
     }
 
@@ -298,14 +301,12 @@ extension EfficientNet {
         let rows = band * height..<min(outSize, (band + 1) * height)
         let lines = depthwise.lines(for: rows, of: size), x = source(lines, scratch)
         let convolved = Pixels(scratch, stride: depthwise.channels, from: floats.expanded)
-        for row in rows {
-          operations.convolve(
-            depthwise, x, width: size, height: size, lines: lines, row: row,
-            out: convolved.dropFirst((row - rows.lowerBound) * outSize))
-        }
+        operations.convolve(
+          depthwise, channels: 0..<depthwise.channels, x, width: size, height: size, lines: lines, rows: rows,
+          out: convolved)
         let first = rows.lowerBound * outSize
         LayerRunner.apply(
-          project, convolved, count: rows.count * outSize, finish: .none,
+          project, rows: 0..<project.rows, convolved, count: rows.count * outSize, finish: .none,
           residual: residual?.pixels(from: first),
           out: out.pixels(from: first), operations)
       }

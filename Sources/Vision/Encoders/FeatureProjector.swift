@@ -29,8 +29,9 @@ struct FeatureProjector {
   func apply(_ features: FloatBuffer, _ run: LayerRunner) -> [Float] {
     for index in 0..<features.count { input.values[index] = features[index] }
     run.apply(
-      first, input, tokens: input.capacity, finish: .geluTanh, out: hidden.values, stride: hidden.width)
-    run.apply(second, hidden, tokens: input.capacity, out: out, stride: width)
+      first, input, tokens: input.capacity, finish: .geluTanh,
+      out: Pixels(hidden.values, stride: hidden.width))
+    run.apply(second, hidden, tokens: input.capacity, out: Pixels(out, stride: width))
     return out.array(0..<out.count)
   }
 }

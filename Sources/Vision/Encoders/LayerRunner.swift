@@ -23,18 +23,15 @@ final class LayerRunner {
     scratch = (0..<pool.threadCount).map { _ in FloatBuffer(count: floats) }
   }
 
-  /// `out[t, :] = finish(layer * x[t, :] + bias) + residual[t, :]`; `out` has its rows `stride` apart.
+  /// `out[t, :] = finish(layer * x[t, :] + bias) + residual[t, :]`. Quantized layers
+  /// want `x` quantized for panels, which is done unless it has been.
   func apply(
-    _ layer: LinearLayer, _ x: Activations, tokens: Int, finish: LayerFinish = .none,
-    residual: (values: FloatBuffer, stride: Int)? = nil, out: FloatBuffer, stride: Int
+    _ layer: LinearLayer, _ x: Activations, quantized: Bool = false, tokens: Int, finish: LayerFinish = .none,
+    residual: Pixels? = nil, out: Pixels
   ) {
     reserve(operations.scratch(layer))
+    if layer.isQuantized && !quantized { quantize(x, tokens: tokens) }
     let tile = Activations.tileTokens
-    if layer.isQuantized {
-      forEach((tokens + tile - 1) / tile, size: 4) { [operations] in
-        x.quantize($0 * tile..<min(tokens, ($0 + 1) * tile), forPanels: true, operations)
-      }
-    }
     let rowChunks = (layer.rows + Self.rows - 1) / Self.rows
     // Where rows are few, tokens are shared out.
     let wanted = min(
@@ -46,8 +43,17 @@ final class LayerRunner {
       let row = chunk % rowChunks * Self.rows, token = chunk / rowChunks * size
       operations.apply(
         layer, rows: row..<min(layer.rows, row + Self.rows), x,
-        tokens: token..<min(tokens, token + size),
-        finish: finish, residual: residual, scratch: scratch[worker], out: out, stride: stride)
+        tokens: token..<min(tokens, token + size), finish: finish,
+        residual: residual?.dropFirst(token).channels(from: row), scratch: scratch[worker],
+        out: out.dropFirst(token).channels(from: row))
+    }
+  }
+
+  /// Makes the int8 form of some tokens, for panels.
+  func quantize(_ x: Activations, tokens: Int) {
+    let tile = Activations.tileTokens
+    forEach((tokens + tile - 1) / tile, size: 4) { [operations] in
+      x.quantize($0 * tile..<min(tokens, ($0 + 1) * tile), forPanels: true, operations)
     }
   }
 
@@ -64,7 +70,8 @@ final class LayerRunner {
       let row = chunk % rowChunks * rows, first = chunk / rowChunks * size
       operations.apply(
         layer, rows: row..<min(layer.rows, row + rows), x.dropFirst(first), count: min(size, count - first),
-        finish: finish, residual: residual?.dropFirst(first), out: out.dropFirst(first))
+        finish: finish, residual: residual?.dropFirst(first).channels(from: row),
+        out: out.dropFirst(first).channels(from: row))
     }
   }
 
@@ -73,16 +80,15 @@ final class LayerRunner {
     max(56, min(196, 131_072 / layer.columns / 28 * 28))
   }
 
-  /// The same by the calling thread.
+  /// The same for some rows, whose first `out` begins with, by the calling thread.
   static func apply(
-    _ layer: PointwiseLayer, _ x: Pixels, count: Int, finish: LayerFinish, residual: Pixels? = nil,
-    out: Pixels,
-    _ operations: Operations
+    _ layer: PointwiseLayer, rows: Range<Int>, _ x: Pixels, count: Int, finish: LayerFinish,
+    residual: Pixels? = nil, out: Pixels, _ operations: Operations
   ) {
     let size = pixels(layer)
     for first in stride(from: 0, to: count, by: size) {
       operations.apply(
-        layer, rows: 0..<layer.rows, x.dropFirst(first), count: min(size, count - first), finish: finish,
+        layer, rows: rows, x.dropFirst(first), count: min(size, count - first), finish: finish,
         residual: residual?.dropFirst(first), out: out.dropFirst(first))
     }
   }

@@ -17,7 +17,9 @@ struct PictureClasses {
   private static let threshold: Float = 0.03
 
   private let layer: LinearLayer
+  /// Each name once, and for each row the place of its own: several may share one.
   private let names: [String]
+  private let places: [Int]
   private let mean: Activations
   private let scores: FloatBuffer
 
@@ -32,8 +34,15 @@ struct PictureClasses {
       throw .file(
         .invalid(path: path, field: Self.namesKey, problem: "is no list of names of 1 to 128 bytes"))
     }
-    self.names = names
-    layer = try weights.layer("v.classes", rows: names.count, columns: columns)
+    var known: [String: Int] = [:], distinct: [String] = []
+    places = names.map { name in
+      if let place = known[name] { return place }
+      known[name] = distinct.count
+      distinct.append(name)
+      return distinct.count - 1
+    }
+    self.names = distinct
+    layer = try weights.layer("v.classes", rows: names.count, columns: columns).packed(by: weights.operations)
     mean = Activations(capacity: 1, width: columns)
     scores = FloatBuffer(count: names.count)
   }
@@ -41,17 +50,17 @@ struct PictureClasses {
   /// What features, [tokens, columns], are likeliest of. Rows of the same name count together. O(features + rows).
   func likeliest(_ features: FloatBuffer, tokens: Int, _ run: LayerRunner) -> [String] {
     let width = mean.width
-    for column in 0..<width {
-      var sum: Float = 0
-      for token in 0..<tokens { sum += features[token * width + column] }
-      mean.values[column] = sum / Float(tokens)
+    for column in 0..<width { mean.values[column] = 0 }
+    for token in 0..<tokens {
+      run.operations.add(features, token * width..<(token + 1) * width, to: mean.values, at: 0)
     }
-    run.apply(layer, mean, tokens: 1, out: scores, stride: names.count)
-    let values = scores.array(0..<names.count), largest = values.max() ?? 0
+    for column in 0..<width { mean.values[column] /= Float(tokens) }
+    run.apply(layer, mean, tokens: 1, out: Pixels(scores, stride: scores.count))
+    let values = scores.array(0..<scores.count), largest = values.max() ?? 0
     let exponentials = values.map { exp($0 - largest) }, total = exponentials.reduce(0, +)
-    var shares: [String: Float] = [:]
-    for (name, exponential) in zip(names, exponentials) { shares[name, default: 0] += exponential / total }
-    return shares.filter { $0.value >= Self.threshold }
-      .sorted { ($0.value, $1.key) > ($1.value, $0.key) }.prefix(Self.most).map(\.key)
+    var shares = [Float](repeating: 0, count: names.count)
+    for (place, exponential) in zip(places, exponentials) { shares[place] += exponential / total }
+    return zip(names, shares).filter { $0.1 >= Self.threshold }
+      .sorted { ($0.1, $1.0) > ($1.1, $0.0) }.prefix(Self.most).map(\.0)
   }
 }

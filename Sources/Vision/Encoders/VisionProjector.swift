@@ -80,11 +80,11 @@ struct VisionProjector {
     switch kind {
     case .mlp(let one, let two, let hidden):
       join(stream, from: first)
-      run.apply(one, joined, tokens: tokenCount, finish: .gelu, out: hidden.values, stride: one.rows)
-      run.apply(two, hidden, tokens: tokenCount, out: out, stride: width)
+      run.apply(one, joined, tokens: tokenCount, finish: .gelu, out: Pixels(hidden.values, stride: one.rows))
+      run.apply(two, hidden, tokens: tokenCount, out: Pixels(out, stride: width))
     case .shuffled(let layer):
       join(stream, from: first)
-      run.apply(layer, joined, tokens: tokenCount, out: out, stride: width)
+      run.apply(layer, joined, tokens: tokenCount, out: Pixels(out, stride: width))
     case .averaged(let norm, let layer):
       average(stream)
       for token in 0..<tokenCount {
@@ -93,7 +93,7 @@ struct VisionProjector {
           joined.values, range, weight: norm, epsilon: shape.epsilon, out: joined.values, at: range.lowerBound
         )
       }
-      run.apply(layer, joined, tokens: tokenCount, out: out, stride: width)
+      run.apply(layer, joined, tokens: tokenCount, out: Pixels(out, stride: width))
     }
     return out.array(0..<tokenCount * width)
   }

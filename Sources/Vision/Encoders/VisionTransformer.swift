@@ -112,7 +112,7 @@ final class VisionTransformer: SquareEncoder {
         }
       }
     }
-    run.apply(weights.patch, patches, tokens: grid * grid, out: query, stride: shape.width)
+    run.apply(weights.patch, patches, tokens: grid * grid, out: Pixels(query, stride: shape.width))
     let offset = weights.classToken == nil ? 0 : 1
     for position in 0..<positions {
       let source = position < offset ? weights.classToken ?? query : query
@@ -135,9 +135,9 @@ final class VisionTransformer: SquareEncoder {
   private func attend(_ layer: TransformerWeights.Layer) {
     let width = shape.width, size = shape.headSize, heads = shape.heads, count = positions
     apply(layer.attentionNorm, out: normed.values)
-    run.apply(layer.query, normed, tokens: count, out: query, stride: width)
-    run.apply(layer.key, normed, tokens: count, out: key, stride: width)
-    run.apply(layer.value, normed, tokens: count, out: value, stride: width)
+    run.apply(layer.query, normed, tokens: count, out: Pixels(query, stride: width))
+    run.apply(layer.key, normed, tokens: count, out: Pixels(key, stride: width))
+    run.apply(layer.value, normed, tokens: count, out: Pixels(value, stride: width))
     run.forEach(width, size: 16) { [value, valueTransposed] index in
       for token in 0..<count { valueTransposed[index * count + token] = value[token * width + index] }
     }
@@ -157,7 +157,8 @@ final class VisionTransformer: SquareEncoder {
   private func feedForward(_ layer: TransformerWeights.Layer) {
     apply(layer.feedForwardNorm, out: normed.values)
     run.apply(
-      layer.up, normed, tokens: positions, finish: shape.activation, out: hidden.values, stride: shape.hidden)
+      layer.up, normed, tokens: positions, finish: shape.activation,
+      out: Pixels(hidden.values, stride: shape.hidden))
     run.add(layer.down, hidden, tokens: positions, to: stream, stride: shape.width, spare: value)
   }
 }
@@ -167,7 +168,7 @@ extension LayerRunner {
   func add(
     _ layer: LinearLayer, _ x: Activations, tokens: Int, to out: FloatBuffer, stride: Int, spare: FloatBuffer
   ) {
-    apply(layer, x, tokens: tokens, out: spare, stride: stride)
+    apply(layer, x, tokens: tokens, out: Pixels(spare, stride: stride))
     forEach(tokens) { [operations] token in
       operations.add(spare, token * stride..<(token + 1) * stride, to: out, at: token * stride)
     }

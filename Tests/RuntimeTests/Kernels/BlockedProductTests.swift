@@ -56,4 +56,41 @@ import Testing
       #expect(out.array(end - 5..<end).allSatisfy { $0.isNaN }, "writes beyond")
     }
   }
+
+  @Test(arguments: Kernels.all, [TensorType.q8_0, .q4_1, .f16])
+  func `a layer packed once gives what it gives packed for each use, of tiles made a part at a time`(
+    _ kernels: Kernels, _ type: TensorType
+  ) throws {
+    var random = SplitMix(seed: UInt64(type.rawValue) + 90)
+    let (n, rows, tokens, stride) = (160, 3 * kernels.panelRows + 5, 43, 90)
+    let first = kernels.panelRows, count = rows - first
+    var file = GGUFBuilder()
+    let weights = RandomWeights.rows(rows, of: n, type, &random)
+    file.tensors.append(.init(name: "w", shape: [n, rows], type: type.rawValue, bytes: weights))
+    let layer = LinearLayer(
+      try Matrix(#require(file.open()["w"])), bias: FloatBuffer(randomFloats(rows, &random)))
+    let operations = try Operations(tier: kernels.testDescription), packed = layer.packed(by: operations)
+    let (x, y) = (
+      Activations(capacity: tokens, width: n, panels: operations),
+      Activations(capacity: tokens, width: n, panels: operations)
+    )
+    for (index, value) in randomFloats(tokens * n, &random).enumerated() {
+      (x.values[index], y.values[index]) = (value, value)
+    }
+    x.quantize(0..<tokens, forPanels: true, operations)
+    for part in [0..<32, 32..<128, 128..<160] { y.makeTiles(0..<tokens, within: part, operations) }
+    let (a, b) = (FloatBuffer(count: tokens * stride), FloatBuffer(count: tokens * stride))
+    let scratch = FloatBuffer(count: operations.scratch(layer))
+    operations.apply(
+      layer, rows: first..<rows, x, tokens: 0..<tokens, finish: .relu6, scratch: scratch,
+      out: Pixels(a, stride: stride))
+    operations.apply(
+      packed, rows: first..<rows, y, tokens: 0..<tokens, finish: .relu6, scratch: nil,
+      out: Pixels(b, stride: stride))
+    for token in 0..<tokens {
+      let range = token * stride..<token * stride + count
+      #expect(identical(a.array(range), b.array(range)), "token \(token)")
+      #expect(a.array(range).contains { $0 > 0 })
+    }
+  }
 }

@@ -63,13 +63,14 @@ struct VisionKernelTests {
     Case(width: 3, height: 3, channels: 16, kernel: 3, step: 2),
   ]
 
-  private func convolved(_ tier: String, _ test: Case) -> [Float] {
+  private func convolved(_ tier: String, _ test: Case, together: Int = 1) -> [Float] {
     guard let table = unsafe duet_select(tier) else { return [] }
     let outWidth = (test.width + test.step - 1) / test.step,
       outHeight = (test.height + test.step - 1) / test.step
     let stride = test.channels + 3
     var out = [Float](repeating: .nan, count: outWidth * outHeight * stride)
-    let weights = values(test.kernel * test.kernel * test.channels, 4, scale: 0.5),
+    // Weights of more channels than are computed.
+    let taps = test.channels + 5, weights = values(test.kernel * test.kernel * taps, 4, scale: 0.5),
       bias = values(test.channels, 5)
     let pixels = values(test.width * test.height * stride, 6)
     let before = test.kernel / 2
@@ -80,10 +81,12 @@ struct VisionKernelTests {
           var about = unsafe duet_depthwise(
             width: test.width, height: test.height, channels: test.channels, stride: stride,
             kernel: test.kernel,
-            step: test.step, left: before, top: before, weights: weights.baseAddress, bias: bias.baseAddress)
-          for row in 0..<outHeight {
-            unsafe table.pointee.depthwise_row(
-              &about, pixels, row, base + row * outWidth * stride, outWidth, stride)
+            step: test.step, left: before, top: before, weights: weights.baseAddress, tap_stride: taps,
+            bias: bias.baseAddress)
+          for row in Swift.stride(from: 0, to: outHeight, by: together) {
+            unsafe table.pointee.depthwise(
+              &about, pixels, row, min(together, outHeight - row), base + row * outWidth * stride, outWidth,
+              stride)
           }
         }
       }
@@ -96,6 +99,11 @@ struct VisionKernelTests {
     for test in Self.cases {
       let want = convolved("generic", test), got = convolved(tier, test)
       #expect(largestDifference(want, got) < 2e-5, "\(test.testDescription)")
+      for together in 2...4 {
+        #expect(
+          largestDifference(got, convolved(tier, test, together: together)) == 0,
+          "\(test.testDescription), \(together) rows")
+      }
       // The gaps between pixels are left alone.
       #expect(want.filter(\.isNaN).count == got.filter(\.isNaN).count)
     }
