@@ -16,6 +16,8 @@
 #define TOKENS 4
 // Groups that a token is multiplied by at a time.
 #define GROUPS 4
+// Bytes that are fetched before they are used.
+#define NEAR_BYTES 1536
 
 INLINE __m256 column(const uint8_t *values, bool in_float, size_t j) {
     if (in_float) return _mm256_loadu_ps((const float *)values + ROWS * j);
@@ -50,18 +52,18 @@ INLINE void expand_some(const uint8_t *group, bool in_float, size_t rank, size_t
 }
 
 // Some groups of rows for one token: the sums of one alone would wait for one another.
-INLINE void expand_groups(const uint8_t *group, size_t group_bytes, bool in_float, size_t rank, const float *low,
-                          float *out) {
+INLINE void expand_groups(const uint8_t *group, size_t groups, size_t group_bytes, bool in_float, size_t rank,
+                          const float *low, float *out) {
     __m256 sums[GROUPS];
-    for (size_t g = 0; g < GROUPS; g++) sums[g] = _mm256_setzero_ps();
+    for (size_t g = 0; g < groups; g++) sums[g] = _mm256_setzero_ps();
     for (size_t j = 0; j < rank; j++) {
         __m256 x = _mm256_broadcast_ss(low + j);
-        for (size_t g = 0; g < GROUPS; g++) {
+        for (size_t g = 0; g < groups; g++) {
             const uint8_t *values = group + g * group_bytes + (in_float ? 0 : ROWS * sizeof(float));
             sums[g] = _mm256_fmadd_ps(column(values, in_float, j), x, sums[g]);
         }
     }
-    for (size_t g = 0; g < GROUPS; g++) {
+    for (size_t g = 0; g < groups; g++) {
         __m256 scales = in_float ? _mm256_set1_ps(1) : _mm256_loadu_ps((const float *)(group + g * group_bytes));
         add_rows(_mm256_mul_ps(sums[g], scales), ROWS, out + g * ROWS);
     }
@@ -72,8 +74,19 @@ INLINE void expand_all(const void *b, bool in_float, size_t rank, size_t rows, c
     size_t group_bytes = ROWS * (in_float ? rank * sizeof(float) : rank + sizeof(float));
     const uint8_t *group = b;
     size_t row = 0;
-    for (; tokens == 1 && row + GROUPS * ROWS <= rows; row += GROUPS * ROWS, group += GROUPS * group_bytes)
-        expand_groups(group, group_bytes, in_float, rank, low, out + row);
+    // From the second cache, where the caller had it brought, a line at a time would be waited for.
+    const size_t all = (rows + ROWS - 1) / ROWS * group_bytes, ahead = all < NEAR_BYTES ? all : NEAR_BYTES;
+    for (size_t line = 0; line < ahead; line += 64) _mm_prefetch(group + line, _MM_HINT_T0);
+    while (tokens == 1 && row + ROWS <= rows) {
+        size_t whole = (rows - row) / ROWS, some = whole < GROUPS ? whole : GROUPS;
+        for (size_t line = 0; line < some * group_bytes; line += 64) _mm_prefetch(group + NEAR_BYTES + line, _MM_HINT_T0);
+        if (some == GROUPS) expand_groups(group, GROUPS, group_bytes, in_float, rank, low, out + row);
+        else if (some == 3) expand_groups(group, 3, group_bytes, in_float, rank, low, out + row);
+        else if (some == 2) expand_groups(group, 2, group_bytes, in_float, rank, low, out + row);
+        else expand_groups(group, 1, group_bytes, in_float, rank, low, out + row);
+        row += some * ROWS;
+        group += some * group_bytes;
+    }
     for (; row < rows; row += ROWS, group += group_bytes) {
         size_t count = rows - row, t = 0;
         for (; t + TOKENS <= tokens; t += TOKENS)

@@ -21,7 +21,7 @@
 #define LANES 16
 #define TOKENS DUET_TILE_TOKENS
 // Runs of a panel that stay in the nearest cache, beside the tokens' activations.
-#define NEAR_RUNS 40
+#define NEAR_RUNS 16
 
 // A run of sixteen rows, transposed so that a 32-bit lane belongs to one row.
 typedef struct {
@@ -141,10 +141,10 @@ INLINE __m512i broadcast_four(const int8_t q[4]) {
     return _mm512_set1_epi32(four);
 }
 
-// Panels that are multiplied at a time: what is fetched of the tokens serves both. The second one lies behind the first,
-// `stride` bytes from it.
-#define PANELS 2
-// Tokens whose sums of both panels, products and scaled, fit the registers.
+// Panels that are multiplied at a time: what is fetched of the tokens serves all. They lie `stride` bytes apart.
+#define PANELS DUET_TILE_PANELS
+// Tokens whose sums of all panels, products and scaled, fit the registers. Twelve sums of products are as many as it takes
+// to begin two of these instructions a cycle, of which each waits four or five for the one before it.
 #define NEAR_TOKENS 4
 
 INLINE const panel_run *other(const panel_run *run, size_t panel, size_t stride) {
@@ -195,7 +195,7 @@ INLINE void add_products(format f, const panel_run *panel, size_t panels, size_t
     }
 }
 
-// The products of `runs` runs of one panel or two and some tokens of a tile, of which `tokens` are stored: added to what
+// The products of `runs` runs of some panels and some tokens of a tile, of which `tokens` are stored: added to what
 // `out` holds of runs before, unless these are the first.
 INLINE void multiply_some(format f, const panel_run *panel, size_t panels, size_t stride, size_t rows, size_t runs,
                           const tile_run *tile, size_t token, size_t tokens, bool first, float *out,
@@ -223,8 +223,11 @@ INLINE void multiply_some(format f, const panel_run *panel, size_t panels, size_
 INLINE void multiply_tile(format f, const panel_run *panel, size_t stride, size_t rows, size_t runs,
                           const tile_run *tile, size_t tokens, bool first, float *out, size_t out_stride) {
     if (rows <= LANES) return multiply_some(f, panel, 1, stride, rows, runs, tile, 0, tokens, first, out, out_stride);
-    for (size_t t = 0; t < tokens; t += NEAR_TOKENS)
-        multiply_some(f, panel, 2, stride, rows, runs, tile, t, tokens - t, first, out + t * out_stride, out_stride);
+    for (size_t t = 0; t < tokens; t += NEAR_TOKENS) {
+        float *to = out + t * out_stride;
+        if (rows <= 2 * LANES) multiply_some(f, panel, 2, stride, rows, runs, tile, t, tokens - t, first, to, out_stride);
+        else multiply_some(f, panel, PANELS, stride, rows, runs, tile, t, tokens - t, first, to, out_stride);
+    }
 }
 
 typedef void (*tile_product)(const panel_run *panel, size_t stride, size_t rows, size_t runs, const tile_run *tile,

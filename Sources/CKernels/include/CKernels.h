@@ -33,8 +33,9 @@ enum {
     DUET_TYPE_COUNT = 40,
 };
 
-// Tokens whose quantized activations lie side by side in a tile.
+// Tokens whose quantized activations lie side by side in a tile, and panels that are multiplied by it at most at a time.
 #define DUET_TILE_TOKENS 8
+#define DUET_TILE_PANELS 3
 
 // Values that share a scale in quantized activations, and that a run of weights holds.
 #define DUET_RUN 32
@@ -154,8 +155,8 @@ typedef struct {
     duet_dot_rows dot_f32[DUET_TYPE_COUNT];  // float activations for every type: the reference
     duet_pack pack[DUET_TYPE_COUNT];
     duet_multiply multiply[DUET_TYPE_COUNT];
-    // The same of tokens in tiles, for quantized types, and of one panel or two, the second duet_panel_bytes behind the
-    // first. A tile holds the runs of DUET_TILE_TOKENS tokens, tile_bytes each. lay_in_tile writes some of its tokens,
+    // The same of tokens in tiles, for quantized types, and of up to DUET_TILE_PANELS panels, duet_panel_bytes
+    // apart. A tile holds the runs of DUET_TILE_TOKENS tokens, tile_bytes each. lay_in_tile writes some of its tokens,
     // from `token` on, whose runs lie `stride` runs apart. tile_bytes is 0 where a tier has none of this.
     size_t tile_bytes;
     void (*lay_in_tile)(const int8_t *q, const duet_run_scale *scales, size_t stride, size_t runs, size_t token,
@@ -311,6 +312,11 @@ void duet_resample_down(const uint8_t *in, size_t row_bytes, const int32_t *star
 // Asks for bytes that are needed soon, into the second cache; what is no memory does nothing.
 static inline void duet_fetch(const void *at, size_t bytes) {
     for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch((const char *)at + line, 0, 2);
+}
+
+// The same for what is needed at once, into the nearest cache.
+static inline void duet_fetch_near(const void *at, size_t bytes) {
+    for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch((const char *)at + line, 0, 3);
 }
 
 // Tells the CPU that this thread waits for another.

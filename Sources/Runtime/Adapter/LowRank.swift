@@ -142,6 +142,7 @@ extension LowRank.Layout {
     _ low: UnsafeMutablePointer<Float>, _ stride: Int
   ) {
     guard let scratch, precision == .int8 else {
+      unsafe duet_fetch_near(first + part.lowerBound * firstRowBytes, part.count * firstRowBytes)
       for token in 0..<tokens {
         unsafe duet_run_dot(
           table, precision == .float32, type, first + part.lowerBound * firstRowBytes, firstRowBytes,
@@ -253,12 +254,33 @@ package struct LowRankChange {
     }
   }
 
+  /// Asks for the rows of second factors that `expand` will read, while there is something else to do: they are few
+  /// and new each time, so that reading them is waiting for memory.
+  package func fetchSecond(_ place: Int, rows: Range<Int>) {
+    for index in 0..<count where unsafe items[index].place == place {
+      let layout = unsafe items[index].layout
+      let groups = unsafe (rows.count + LowRank.groupRows - 1) / LowRank.groupRows * layout.groupBytes
+      unsafe duet_fetch(layout.second + rows.lowerBound / LowRank.groupRows * layout.groupBytes, groups)
+    }
+  }
+
+  /// Asks for part number `part` of `parts` equal ones of all first factors.
+  package func fetchFirst(_ part: Int, of parts: Int) {
+    for index in 0..<count {
+      let layout = unsafe items[index].layout, bytes = unsafe layout.rank * layout.firstRowBytes
+      let start = bytes * part / parts, end = bytes * (part + 1) / parts
+      unsafe duet_fetch(layout.first + start, end - start)
+    }
+  }
+
   /// `out[t, r] += row r of B . low[t]` for each pair of product number `place` and `rows` of B, which start at a
   /// multiple of eight.
   ///
-  /// - Parameter ready: called before the first halves are used, to wait for them.
-  package func expand(
-    _ place: Int, rows: Range<Int>, out: FloatBuffer, outStride: Int, when ready: () -> Void
+  /// - Parameters:
+  ///   - out: [all tokens, `outStride`]. The address, for which no references are counted.
+  ///   - ready: called before the first halves are used, to wait for them.
+  @unsafe package func expand(
+    _ place: Int, rows: Range<Int>, out: UnsafeMutablePointer<Float>, outStride: Int, when ready: () -> Void
   ) {
     for index in 0..<count {
       let item = unsafe items + index
@@ -268,8 +290,7 @@ package struct LowRankChange {
       precondition(
         unsafe rows.lowerBound % LowRank.groupRows == 0 && rows.upperBound <= layout.rows, "no such rows")
       let start = tokens.lowerBound * outStride + rows.lowerBound
-      let to = unsafe out.pointer(start..<start + (tokens.count - 1) * outStride + rows.count)
-      unsafe layout.expand(table, rows, item.pointee.low, stride, tokens.count, to, outStride)
+      unsafe layout.expand(table, rows, item.pointee.low, stride, tokens.count, out + start, outStride)
     }
   }
 }

@@ -46,11 +46,21 @@ extension Decoder {
     /// The parts of each chunk.
     private var chunks: [Range<Int>] = []
     private let done = Atomic<Int>(0)
+    /// What the hand-off after this one changes, and how much of it has been asked for.
+    private let following: LowRankProducts?
+    private var fetched = 0
+
+    /// Parts in which the first factors of the following hand-off are asked for.
+    private static let fetchParts = 2
 
     /// Values of first factors that a thread takes at a time, at most.
     private static let chunkValues = 24_576
 
-    init(_ changes: [LowRankChange], _ scratch: AdapterScratch, _ operations: Operations) {
+    init(
+      _ changes: [LowRankChange], before following: Changes?, _ scratch: AdapterScratch,
+      _ operations: Operations
+    ) {
+      self.following = following?.products
       products = LowRankProducts(
         changes, low: scratch.low, stride: scratch.stride, placeWidth: scratch.width, operations)
       var values = Self.chunkValues
@@ -72,7 +82,19 @@ extension Decoder {
     var count: Int { chunks.count }
 
     /// Prepares for another pass.
-    func restart() { done.store(0, ordering: .relaxed) }
+    func restart() {
+      done.store(0, ordering: .relaxed)
+      fetched = 0
+    }
+
+    /// Brings nearer what `expand` will read for these rows and, by the thread that is first to begin the following
+    /// hand-off, what that one's first halves are made of.
+    func fetch(_ place: Int, _ rows: Range<Int>, worker: Int) {
+      products.fetchSecond(place, rows: rows)
+      guard worker == 0, fetched < Self.fetchParts, let following else { return }
+      following.fetchFirst(fetched, of: Self.fetchParts)
+      fetched += 1
+    }
 
     /// Makes the first halves of chunk `index`.
     func reduce(_ index: Int, _ x: Activations, precision: ActivationType, scratch: FloatBuffer?) {
@@ -84,8 +106,8 @@ extension Decoder {
     }
 
     /// Adds the second halves to `rows` of the product number `place`.
-    func expand(_ place: Int, _ rows: Range<Int>, _ out: FloatBuffer, stride: Int) {
-      products.expand(place, rows: rows, out: out, outStride: stride) { wait() }
+    @unsafe func expand(_ place: Int, _ rows: Range<Int>, _ out: UnsafeMutablePointer<Float>, stride: Int) {
+      unsafe products.expand(place, rows: rows, out: out, outStride: stride) { wait() }
     }
 
     private func wait() {
@@ -115,12 +137,18 @@ extension Decoder {
     tuned = runs
     guard let rank = runs.map(\.tuning.adapter.rank).max() else { return tunedLayers = [] }
     adapters.reserve(tokens: rows.count, rank: rank)
-    tunedLayers = weights.layers.indices.map { layer in
-      HandOff.allCases.map { changes(layer, $0.sites) }
-    }
+    // From the last one on, for each to know the one that follows.
+    var following: Changes?
+    tunedLayers = weights.layers.indices.reversed().map { layer in
+      HandOff.allCases.reversed().map { handOff in
+        let changes = changes(layer, handOff.sites, before: following)
+        following = changes ?? following
+        return changes
+      }.reversed()
+    }.reversed()
   }
 
-  private func changes(_ layer: Int, _ sites: [Adapter.Site]) -> Changes? {
+  private func changes(_ layer: Int, _ sites: [Adapter.Site], before following: Changes?) -> Changes? {
     var changes: [LowRankChange] = []
     for run in tuned {
       for (place, site) in sites.enumerated() {
@@ -129,7 +157,7 @@ extension Decoder {
         changes.append(LowRankChange(pair: pair, factor: factor, place: place, tokens: run.tokens))
       }
     }
-    return changes.isEmpty ? nil : Changes(changes, adapters, operations)
+    return changes.isEmpty ? nil : Changes(changes, before: following, adapters, operations)
   }
 
   /// What adapters change in a hand-off of a layer; nil for nothing.

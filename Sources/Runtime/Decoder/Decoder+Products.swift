@@ -4,7 +4,7 @@ extension Decoder {
   /// Bytes of weights in a chunk of work: some microseconds' worth.
   private static let chunkBytes = 16_384
   /// The most rows of a chunk where panels are packed, but for huge matrices: a multiple of a panel's.
-  private static let panelChunkRows = 128
+  private static let panelChunkRows = 96
   /// The most chunks of one matrix, so that the three of a hand-off are few enough for the pool.
   private static let matrixChunks = ThreadPool.maximumChunks / 4
 
@@ -70,10 +70,8 @@ extension Decoder {
     let work = chunks(products, direct: direct, together: finish != nil)
     let leading = changes?.count ?? 0, parts = work.count, isTuned = leading > 0
     changes?.restart()
-    if direct {
-      rowProducts.prepare(products, x, tokens: tokens, precision: precision)
-      if let next { announce(next) }
-    }
+    rowProducts.prepare(products, x, tokens: tokens, precision: precision)
+    if let next, direct { announce(next) }
     pool.run(work.reduce(leading) { $0 + $1.count }) { [self, rowProducts] chunk, worker in
       guard chunk >= leading else {
         changes?.reduce(chunk, x, precision: precision, scratch: direct ? nil : space.panels[worker])
@@ -87,12 +85,13 @@ extension Decoder {
       let rows = work[part].range(index)
       for place in work[part].products {
         if direct {
+          changes?.fetch(place, rows, worker: worker)
           rowProducts.multiply(place, rows)
         } else {
           multiplyPanels(products[place].matrix, rows, x, tokens, products[place].out, worker)
         }
         if isTuned {
-          changes?.expand(place, rows, products[place].out, stride: work[part].matrixRows)
+          unsafe changes?.expand(place, rows, rowProducts.out(place), stride: work[part].matrixRows)
         }
       }
       finish?(rows)

@@ -181,10 +181,10 @@ import CKernels
 
   /// What panels that are packed together may take, and the activations they are then multiplied by: both stay
   /// in a second cache of half a megabyte.
-  private static let groupBytes = 262_144, blockBytes = 131_072
+  private static let groupBytes = 300_000, blockBytes = 131_072
   /// The most rows of panels that are packed together, and what a block is a multiple of: the tokens that kernels
   /// multiply at a time, of which a rest takes nearly as long.
-  private static let groupRows = 128, blockTokens = 24
+  private static let groupRows = 96, blockTokens = 24
 
   /// The same by packed panels, which pays from some tokens on, of activations that were quantized for panels.
   package func multiplyPanels(
@@ -258,8 +258,8 @@ import CKernels
     for start in Swift.stride(from: tokens.lowerBound, to: tokens.upperBound, by: block) {
       let some = start..<min(start + block, tokens.upperBound)
       let view = unsafe x.view(some), tiles = kind.isQuantized ? unsafe x.tiles(from: start) : nil
-      // What is fetched of a tile serves two panels.
-      let most = unsafe tiles == nil ? panelRows : 2 * panelRows
+      // What is fetched of a tile serves several panels.
+      let most = unsafe tiles == nil ? panelRows : Int(DUET_TILE_PANELS) * panelRows
       forEachPanel(of: group, most) { next, rows in
         let first = (place + next) * panel, here = rows.lowerBound - group.lowerBound
         let target = unsafe out.dropFirst(start - tokens.lowerBound).pointer(

@@ -51,6 +51,12 @@ import CKernels
     inFloat = precision == .float32
   }
 
+  /// Where product number `place` is written, [tokens, rows].
+  @unsafe func out(_ place: Int) -> UnsafeMutablePointer<Float> {
+    precondition(place >= 0 && place < count, "no such product")
+    return unsafe items[place].out
+  }
+
   /// Makes rows of product number `place`: for each token bit for bit what it would be alone.
   func multiply(_ place: Int, _ rows: Range<Int>) {
     precondition(place >= 0 && place < count, "no such product")

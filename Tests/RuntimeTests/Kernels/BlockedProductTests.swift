@@ -9,6 +9,8 @@ import Testing
     (.q8_0, 2_048, 150, 93), (.q5_1, 576, 150, 157), (.f32, 576, 150, 61), (.bf16, 600, 35, 61),
     // Rows longer than a group may be.
     (.q4_0, 8_192, 33, 19), (.f16, 8_192, 33, 19),
+    // Two panels are left of the second group.
+    (.q4_1, 256, 118, 21),
     (.q6_K, 256, 3, 1),
   ]
 
