@@ -114,7 +114,7 @@ let package = Package(
       swiftSettings: strict
     ),
     .testTarget(
-      name: "VisionTests", dependencies: ["DuetVision", "DuetRuntime"],
+      name: "VisionTests", dependencies: ["DuetVision", "DuetRuntime", "DuetQuantize"],
       resources: [.copy("Fixtures")], swiftSettings: strict),
     .testTarget(
       name: "GoldenTests",

@@ -133,7 +133,7 @@ public struct QuantizationPlan: Sendable {
   /// Parts of names of tensors that are too small, or too sensitive, to be quantized.
   private static let spared = [
     "_norm.weight", "ffn_gate_inp.weight", "position_embd", "token_types", "patch_embd", "ssm_conv1d",
-    "altup", "laurel", "attn_rel_b", "rel_pos",
+    "altup", "laurel", "attn_rel_b", "rel_pos", "mm.input_projection",
   ]
 
   static func isQuantizable(_ tensor: TensorInfo) -> Bool {
@@ -144,8 +144,11 @@ public struct QuantizationPlan: Sendable {
   /// Vectors are kept in single precision, whatever a checkpoint has them in.
   private static func plainType(_ tensor: TensorInfo) -> TensorType {
     guard !tensor.type.isQuantized, tensor.type.isWeight else { return tensor.type }
-    let isTable = tensor.name.hasPrefix("position_embd") || tensor.name.hasPrefix("token_types")
-    return tensor.shape.count == 1 || isTable ? .f32 : tensor.type
+    let isTable = tensor.name.contains("position_embd") || tensor.name.hasPrefix("token_types")
+    if tensor.shape.count == 1 || isTable { return .f32 }
+    // Nobody convolves bfloat16, or turns a matrix of it.
+    let isVision = tensor.shape.count > 2 || tensor.name == "mm.input_projection.weight"
+    return isVision && tensor.type == .bf16 ? .f16 : tensor.type
   }
 
   private static func isAdapter(_ tensor: TensorInfo) -> Bool {

@@ -17,6 +17,7 @@ struct QuantizeCommand: AsyncParsableCommand {
         duet quantize model-f16.gguf small.gguf --type Q4_K_M
         duet quantize adapter-folder adapter.gguf --base model.gguf
         duet quantize checkpoint-folder small.gguf --bits 4.5 --imatrix imatrix.gguf
+        duet quantize checkpoint-folder mmproj.gguf --vision --type Q8_0
         duet quantize f16.gguf small.gguf --type Q4_0 --tensor '*.ffn_down.*=Q6_K'
         duet quantize model-f16.gguf - --type Q4_K_M --dry-run
       """)
@@ -29,7 +30,8 @@ struct QuantizeCommand: AsyncParsableCommand {
   @Argument(help: ArgumentHelp("The file to write.", valueName: "output"), completion: .file())
   var output: String
 
-  @Option(help: ArgumentHelp("The type of the file (default: Q4_K_M).", valueName: "type"))
+  @Option(
+    help: ArgumentHelp("The type of the file (default: Q4_K_M; F16 with --vision).", valueName: "type"))
   var type: String?
   @Option(help: ArgumentHelp("Bits of a weight on average, instead of a type.", valueName: "bits"))
   var bits: Double?
@@ -53,6 +55,11 @@ struct QuantizeCommand: AsyncParsableCommand {
     help: ArgumentHelp("Of an adapter's folder: the model that it was trained on.", valueName: "model"),
     completion: .file(extensions: ["gguf"]))
   var base: String?
+  @Flag(
+    help:
+      "Of a checkpoint's folder the part that reads images, as an mmproj file: LLaVA 1.5, Idefics 3, SmolVLM, Gemma 3."
+  )
+  var vision = false
   @Option(
     help: ArgumentHelp("Write a page about the errors of all tensors here.", valueName: "file.html"),
     completion: .file())
@@ -112,7 +119,13 @@ struct QuantizeCommand: AsyncParsableCommand {
   /// The model, or the adapter, as a GGUF file, whatever it is.
   private func open() throws -> GGUFFile {
     let full = Folders.expanded(input)
-    guard MappedFile.isFolder(full) else { return try GGUFFile(path: try ModelFiles.path(input)) }
+    guard MappedFile.isFolder(full) else {
+      guard !vision else {
+        throw ValidationError("--vision is for a checkpoint's folder, and \(input) is none")
+      }
+      return try GGUFFile(path: try ModelFiles.path(input))
+    }
+    if vision { return try VisionCheckpoint(path: full).file }
     guard AdapterCheckpoint.isAdapter(full) else { return try Checkpoint(path: full).file }
     guard let base else {
       throw ValidationError("\(input) is an adapter; give the model that it was trained on with --base")
@@ -138,7 +151,7 @@ struct QuantizeCommand: AsyncParsableCommand {
   private func plan(_ file: GGUFFile, _ options: QuantizationOptions) throws -> QuantizationPlan {
     guard let budget = try budget(file) else {
       let isAdapter = try file.metadata.string("general.type") == "adapter"
-      let usual = isAdapter ? QuantizationScheme.f32 : .q4_K_M
+      let usual = isAdapter ? QuantizationScheme.f32 : vision ? .f16 : .q4_K_M
       return try QuantizationPlan(
         file, scheme: type.flatMap { QuantizationScheme(name: $0) } ?? usual, options: options)
     }

@@ -16,8 +16,9 @@ import numpy as np
 import torch
 import transformers
 from gguf import GGUFWriter
-from transformers import (CLIPVisionConfig, Gemma3Config, Gemma3Model, Gemma3TextConfig, Idefics3Config,
-                          Idefics3Model, LlamaConfig, LlavaConfig, LlavaModel, SiglipVisionConfig)
+from transformers import (CLIPVisionConfig, Gemma3Config, Gemma3ForConditionalGeneration, Gemma3Model,
+                          Gemma3TextConfig, Idefics3Config, Idefics3ForConditionalGeneration, Idefics3Model,
+                          LlamaConfig, LlavaConfig, LlavaForConditionalGeneration, LlavaModel, SiglipVisionConfig)
 from transformers.models.idefics3.configuration_idefics3 import Idefics3VisionConfig
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -128,6 +129,20 @@ def write(path, model, kind, shape, half=False):
     file.close()
 
 
+WHOLE = {"mlp": LlavaForConditionalGeneration, "idefics3": Idefics3ForConditionalGeneration,
+         "gemma3": Gemma3ForConditionalGeneration}
+
+
+def save(name, shape, folder):
+    """The checkpoint that transformers would publish of the same model."""
+    kind = name.split("-")[0]
+    model = randomize(build(kind, shape), 3)
+    whole = WHOLE[kind](model.config).eval()
+    whole.model.load_state_dict(model.state_dict())
+    whole.save_pretrained(folder / name)
+    (folder / name / "generation_config.json").unlink()
+
+
 def features(model, kind, values):
     pixels = torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))[None]
     with torch.no_grad():
@@ -179,6 +194,7 @@ def compare(tool, folder, tiers, half):
 
 def record():
     for name, shape in TINY.items():
+        save(name, shape, FIXTURES / "checkpoints")
         _, values, want = make(name, shape, FIXTURES)
         data = {"transformers": transformers.__version__, "values": [round(float(v), 4) for v in values.ravel()]}
         # The values are rounded for the file, so they are encoded again as they are read.
@@ -227,6 +243,7 @@ def main():
     parser.add_argument("--tool", default=str(ROOT / ".build/release/duet-vision-check"))
     parser.add_argument("--tiers", nargs="*", default=["avx2"])
     parser.add_argument("--mmproj", help="a folder to keep the files in")
+    parser.add_argument("--checkpoints", help="a folder to save the models in, as transformers does, and nothing else")
     parser.add_argument("--half", action="store_true", help="matrices in half precision")
     parser.add_argument("--fixtures", action="store_true")
     arguments = parser.parse_args()
@@ -234,6 +251,10 @@ def main():
     if arguments.fixtures:
         record()
         return record_efficientnet()
+    if arguments.checkpoints:
+        for name, shape in FULL.items():
+            save(name, shape, pathlib.Path(arguments.checkpoints))
+        return None
     if arguments.mmproj:
         folder = pathlib.Path(arguments.mmproj)
         folder.mkdir(parents=True, exist_ok=True)

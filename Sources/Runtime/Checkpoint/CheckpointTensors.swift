@@ -74,7 +74,7 @@ struct CheckpointTensors {
   }
 
   /// The values of a vector.
-  private static func floats(_ tensor: TensorInfo) throws(CheckpointError) -> [Float] {
+  static func floats(_ tensor: TensorInfo) throws(CheckpointError) -> [Float] {
     guard tensor.elementCount <= 1 << 20 else {
       throw .tensor(path: tensor.file.path, tensor: tensor.name, problem: "is too large for a norm")
     }
@@ -91,7 +91,13 @@ struct CheckpointTensors {
 
   /// All tensors, those of the files first, and the memory that holds the others.
   func finished() throws(CheckpointError) -> ([TensorInfo], MappedFile?) {
-    let vectors = made + (try family.made(config)).map { ($0.name, $0.values) }
+    try Self.joined(tensors, made + family.made(config).map { ($0.name, $0.values) }, folder: folder)
+  }
+
+  /// Tensors of files, then vectors, and the memory that holds these.
+  static func joined(
+    _ tensors: [TensorInfo], _ vectors: [(name: String, values: [Float])], folder: String
+  ) throws(CheckpointError) -> ([TensorInfo], MappedFile?) {
     guard !vectors.isEmpty else { return (tensors, nil) }
     var bytes: [UInt8] = []
     for (_, values) in vectors {
