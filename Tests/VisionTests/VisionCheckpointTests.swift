@@ -79,4 +79,60 @@ import Testing
     }
     #expect(throws: CheckpointError.self) { try VisionCheckpoint(path: "/nowhere") }
   }
+
+  /// Calls `body` with a copy of a checkpoint's folder.
+  private func withCopy(_ kind: String, _ body: (URL) throws -> Void) throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "duet-\(UUID().uuidString)")
+    try FileManager.default.copyItem(at: URL(filePath: checkpoint(kind)), to: folder)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try body(folder)
+  }
+
+  @Test(arguments: [("preprocessor_config.json", ""), ("processor_config.json", "{\"image_processor\": ")])
+  func `the processor's file says how channels are scaled`(name: String, before: String) throws {
+    try withCopy("idefics3") { folder in
+      func write(_ mean: String) throws {
+        let text =
+          "\(before){\"image_mean\": \(mean), \"image_std\": [0.25, 0.5, 1], \"size\": {\"longest_edge\": 1536}}"
+        try (text + (before.isEmpty ? "" : "}")).write(
+          to: folder.appending(path: name), atomically: true, encoding: .utf8)
+      }
+      try write("[0.125, 0.5, 0.75]")
+      let file = try VisionCheckpoint(path: folder.path).file
+      #expect(said(file, "clip.vision.image_mean") == "[0.125, 0.5, 0.75]")
+      #expect(said(file, "clip.vision.image_std") == "[0.25, 0.5, 1.0]")
+      #expect(said(file, "clip.vision.preproc_image_size") == "1536.0")
+      try write("[0.125, 0.5]")
+      #expect(throws: CheckpointError.self) { try VisionCheckpoint(path: folder.path) }
+    }
+  }
+
+  @Test(arguments: ["mlp", "idefics3", "gemma3"])
+  func `damaged files are refused or read, and nothing traps`(kind: String) throws {
+    try withCopy(kind) { folder in
+      var state: UInt64 = 9
+      func next(_ count: Int) -> Int {
+        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+        return Int(state >> 33) % count
+      }
+      for name in ["config.json", "model.safetensors"] {
+        let path = folder.appending(path: name), whole = try Data(contentsOf: path)
+        // The header, where all that is read without a check of its own would be.
+        let reach = min(whole.count, 8_192)
+        for round in 0..<150 {
+          var bytes = whole
+          if round % 5 == 0 {
+            bytes = bytes.prefix(next(whole.count))
+          } else {
+            for _ in 0...round % 4 { bytes[next(reach)] = UInt8(next(256)) }
+          }
+          try bytes.write(to: path)
+          do {
+            _ = try VisionCheckpoint(path: folder.path)
+          } catch let error as CheckpointError { #expect(!error.description.contains("\n")) }
+        }
+        try whole.write(to: path)
+      }
+    }
+  }
 }

@@ -31,7 +31,7 @@ public struct VisionCheckpoint: Sendable {
 }
 
 /// The encoders that are known, by the names of their projectors in GGUF.
-private enum VisionKind: String, CaseIterable {
+private enum VisionKind: String {
   case mlp
   case idefics3
   case gemma3
@@ -47,7 +47,7 @@ private enum VisionKind: String, CaseIterable {
   var usualEpsilon: Double { self == .mlp ? 1e-5 : 1e-6 }
   var usualActivation: String { self == .mlp ? "quick_gelu" : "gelu_pytorch_tanh" }
   /// Heads where none are stated: what the classes of configurations have.
-  var usualHeads: Int { 12 }
+  static let usualHeads = 12
 }
 
 /// GGUF's names of the tensors.
@@ -174,7 +174,8 @@ private struct VisionConfig {
   func pairs(_ tensors: [TensorInfo], _ folder: String) throws(CheckpointError) -> MetadataPairs {
     let sizes = try VisionSizes(tensors, folder, kind)
     let heads =
-      try integer(vision["num_attention_heads"], "num_attention_heads", in: 1...1_024) ?? kind.usualHeads
+      try integer(vision["num_attention_heads"], "num_attention_heads", in: 1...1_024)
+      ?? VisionKind.usualHeads
     let activation = vision["hidden_act"]?.string ?? kind.usualActivation
     guard ["quick_gelu", "gelu", "gelu_pytorch_tanh"].contains(activation) else {
       throw .unsupported(path: path, feature: "the hidden_act \(activation)")

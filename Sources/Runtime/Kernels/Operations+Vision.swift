@@ -58,8 +58,8 @@ package enum LayerFinish: Sendable, Equatable {
     self.bias = bias
   }
 
-  /// The same with its rows packed once, for layers that are small and used often: four times the memory of 2 bits
-  /// a weight, the same as that of 8. O(rows * columns).
+  /// The same with its rows packed once, for layers that are small and used often: one and a half bytes a weight with
+  /// AVX-512, whatever the file's type. O(rows * columns).
   package func packed(by operations: Operations) -> LinearLayer {
     var layer = self
     layer.panels = unsafe operations.packed(type, columns: columns, rows: rows) { unsafe pointer($0) }
