@@ -40,6 +40,7 @@ typedef struct {
     const float *query[ROWS];
     float *state[ROWS];
     duet_span spans[ROWS], span;
+    const void *following;  // what is read after these pages, or NULL
 } row_group;
 
 INLINE uint32_t least(uint32_t a, uint32_t b) { return a < b ? a : b; }
@@ -148,7 +149,8 @@ INLINE void sum_values(int type, size_t rows, size_t vectors, const row_group *g
     }
     size_t end = (group->span.last + PAGE - 1) / PAGE;
     for (size_t p = group->span.first / PAGE; p < end; p++) {
-        const void *values = pages[p].values, *next = fetches ? pages[p + 1 < end ? p + 1 : p].values : NULL;
+        const void *values = pages[p].values;
+        const void *next = !fetches ? NULL : p + 1 < end ? pages[p + 1].values : group->following;
         duet_span all = within(group->span, p), shared = within(common, p);
         if (shared.last <= shared.first) shared = (duet_span){all.last, all.last};
         add_values(type, rows, vectors, false, group, weights, head_size, values, p, all.first, shared.first, next, at, total);
@@ -165,10 +167,10 @@ INLINE void sum_values(int type, size_t rows, size_t vectors, const row_group *g
 INLINE void score_pages(int type, size_t rows, const duet_query *query, const row_group *group,
                         const duet_page *pages, bool fetches, float *scores) {
     const size_t vectors = SCORE_VECTORS(rows), step = LANES * vectors;
-    size_t end = (group->span.last + PAGE - 1) / PAGE;
-    for (size_t p = group->span.first / PAGE; p < end; p++) {
+    size_t start = group->span.first / PAGE, end = (group->span.last + PAGE - 1) / PAGE;
+    for (size_t p = start; p < end; p++) {
         duet_span used = within(group->span, p);
-        const void *next = !fetches ? NULL : p + 1 < end ? pages[p + 1].keys : pages[p].values;
+        const void *next = !fetches ? NULL : p + 1 < end ? pages[p + 1].keys : pages[start].values;
         for (size_t first = 0; first < PAGE; first += step) {
             float *out = scores + p * PAGE + first;
             // What no row attends to is masked below; its memory may be unwritten.
@@ -223,6 +225,7 @@ INLINE void attend_type(int type, const duet_query *query, const duet_page *page
         // Groups as even as can be.
         size_t rows = (all - first + groups - i - 1) / (groups - i);
         row_group group = group_rows(query, first, rows, state);
+        group.following = i + 1 < groups ? NULL : query->following;
         switch (rows) {
         case 1: attend_rows(type, 1, query, &group, pages); break;
         case 2: attend_rows(type, 2, query, &group, pages); break;

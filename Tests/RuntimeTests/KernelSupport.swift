@@ -219,7 +219,8 @@ struct QuantizedVector {
       unsafe spans.withUnsafeBufferPointer { spans in
         var about = unsafe duet_query(
           query: query.baseAddress, tokens: spans.count, stride: stride, spans: spans.baseAddress,
-          heads: heads, head_size: page.headSize, scale: scale, softcap: softcap, type: page.type)
+          heads: heads, head_size: page.headSize, scale: scale, softcap: softcap, type: page.type,
+          following: views.last?.keys)
         unsafe table.pointee.attend(&about, views, &state)
       }
     }

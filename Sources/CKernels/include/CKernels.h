@@ -121,6 +121,7 @@ typedef struct {
     float scale;    // multiplies q . k
     float softcap;  // c: scores become c * tanh(score / c); 0 for none
     int type;       // of the pages: F32, F16 or Q8_0
+    const void *following;  // keys that this thread may read next, which it fetches; NULL for none
 } duet_query;
 
 // Rows that a packed panel of a 1 x 1 convolution holds.

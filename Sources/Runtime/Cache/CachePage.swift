@@ -111,6 +111,11 @@ package struct CacheLayout: Sendable, Equatable {
     return unsafe base + ((layer * heads + head) * 2 + which) * planeBytes
   }
 
+  /// Has waiting threads fetch keys and values of a layer, each those of one head.
+  func announce(to pool: ThreadPool, layer: Int) {
+    unsafe pool.announce(plane(layer, 0, 0), bytes: 2 * planeBytes)
+  }
+
   /// The kernels' view of one head; valid while the page lives.
   @unsafe func view(layer: Int, head: Int) -> duet_page {
     unsafe duet_page(

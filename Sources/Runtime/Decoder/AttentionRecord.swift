@@ -39,9 +39,8 @@ final class AttentionRecord {
   /// [rows], of the last step; nil for rows that were not recorded.
   private(set) var shares: [AttentionShares?] = []
   private let config: DecoderConfig
-  private let operations: Operations
+  private let segments: SegmentAttention
   private let state: FloatBuffer
-  private let stateWidth: Int
   /// Of each head of a group what `weigh` found in the whole context, and in a range.
   private var whole: [Weight]
   private var part: [Weight]
@@ -60,9 +59,8 @@ final class AttentionRecord {
 
   init(_ config: DecoderConfig, _ operations: Operations) {
     self.config = config
-    self.operations = operations
-    stateWidth = config.headSize + 2
-    state = FloatBuffer(count: config.headsPerGroup * stateWidth)
+    segments = SegmentAttention(config, operations)
+    state = FloatBuffer(count: segments.stateWidth)
     whole = Array(repeating: Weight(), count: config.headsPerGroup)
     part = whole
   }
@@ -85,18 +83,18 @@ final class AttentionRecord {
     guard let watched = sequence.watched, watched.layers.contains(layer) else { return }
     var found = [Float](repeating: 0, count: watched.ranges.count)
     for head in 0..<config.keyValueHeadCount {
-      let group = config.headsPerGroup * config.headSize
-      let start = (row * config.keyValueHeadCount + head) * group
       func weigh(_ positions: Range<Int>, _ weights: inout [Weight]) {
         for index in weights.indices { weights[index] = Weight() }
         let size = Decoder.segmentTokens
         for segment in positions.lowerBound / size..<(positions.upperBound - 1) / size + 1 {
-          operations.attend(
-            sequence,
-            CollectionOfOne(positions.clamped(to: segment * size..<(segment + 1) * size)), layer: layer,
-            head: head, config, query: query, at: start, stride: group, state: state, at: 0)
+          segments.begin(state)
+          segments.add(
+            sequence, CollectionOfOne(positions.clamped(to: segment * size..<(segment + 1) * size)),
+            layer: layer,
+            query: query, token: row)
+          segments.attend(0, head: head, state: 0)
           for index in weights.indices {
-            let at = index * stateWidth + config.headSize
+            let at = index * (config.headSize + 2) + config.headSize
             weights[index].add(state[at], state[at + 1])
           }
         }

@@ -1,22 +1,22 @@
 import CKernels
 
-/// Partial results of attention: for each query head of a group and each segment of the context
+/// Attention over segments, and its partial results: for each query head of a group and each segment of the context
 /// the weighted values, the largest score and the sum of exponentials.
 struct AttentionScratch {
-  let stateWidth: Int  // floats of one group in one segment
-  let threads: Int
+  let segments: SegmentAttention
   private(set) var states: FloatBuffer
 
-  init(_ config: DecoderConfig, threads: Int) {
-    stateWidth = config.headsPerGroup * (config.headSize + 2)
-    self.threads = threads
+  init(_ config: DecoderConfig, _ operations: Operations) {
+    segments = SegmentAttention(config, operations)
     states = FloatBuffer(count: 0)
   }
 
-  mutating func reserve(_ states: Int) {
+  /// Room for the states of `groups` groups of heads of a token; begins to lay segments ready.
+  mutating func begin(_ groups: Int) {
+    let count = groups * segments.stateWidth
     // Grown by half, for contexts grow by one token at a time.
-    guard self.states.count < states * stateWidth else { return }
-    self.states = FloatBuffer(count: states * stateWidth * 3 / 2)
+    if states.count < count { states = FloatBuffer(count: count * 3 / 2) }
+    segments.begin(states)
   }
 }
 
@@ -30,16 +30,31 @@ extension Decoder {
     normalize(rows.count, weights.attentionNorm)
     multiply(
       [(weights.query, space.query), (weights.key, space.key), (weights.value, space.value)],
-      by: space.normed, tokens: rows.count, changes: changes(layer, .attention), before: weights.output)
+      by: space.normed, tokens: rows.count, changes: changes(layer, .attention),
+      before: rows.count > Self.directTokens || announceKeys(rows, layer) ? nil : weights.output)
     place(rows, layer, weights)
     record(rows, layer)
     let tiles = tiles(rows, layer)
-    let work = rows.count <= Self.directTokens ? segmentWork(tiles) : []
-    if work.isEmpty { attendByTile(rows, tiles, layer) } else { attendBySegment(rows, tiles, layer, work) }
+    // Few tokens of very long contexts may have more segments than the pool shares out at once.
+    let parts = tiles.reduce(0) { $0 + $1.segments.count } * config.keyValueHeadCount
+    if rows.count <= Self.directTokens, parts <= ThreadPool.maximumChunks {
+      attendBySegment(rows, tiles, layer)
+    } else {
+      attendByTile(rows, tiles, layer)
+    }
     multiply(
       [(weights.output, space.result)], by: space.attended, tokens: rows.count,
       changes: changes(layer, .output), before: weights.gate)
     addResult(rows.count, bias: weights.biases.output, norm: weights.attentionResultNorm)
+  }
+
+  /// Has waiting threads fetch the first keys and values that they will attend to; false where there are few.
+  private func announceKeys(_ rows: [Row], _ layer: Int) -> Bool {
+    guard let row = rows.first, row.position >= Self.segmentTokens else { return false }
+    let page = firstPosition(row, layer) / CacheLayout.pageTokens, places = row.sequence.places
+    guard page < places.count else { return false }
+    places[page].announce(to: pool, layer: layer)
+    return true
   }
 
   /// Notes what is attended to, for the rows that may be asked for their logits.
@@ -137,33 +152,40 @@ extension Decoder {
 
   /// A segment of a tile, and where the states of its heads and tokens start.
   private struct SegmentWork {
-    let tile: Int
-    let segment: Int
+    let tokens: Int
     let state: Int
   }
 
-  /// The segments of all tiles; none where there are more than the pool shares out at once.
-  private func segmentWork(_ tiles: [Tile]) -> [SegmentWork] {
-    var work: [SegmentWork] = []
-    var state = 0
-    for (index, tile) in tiles.enumerated() {
+  /// Few tokens: each segment is work of its own, so that one long context keeps every core busy.
+  private func attendBySegment(_ rows: [Row], _ tiles: [Tile], _ layer: Int) {
+    let heads = config.keyValueHeadCount
+    attention.begin(tiles.reduce(0) { $0 + $1.tokens.count * $1.segments.count } * heads)
+    var work: [SegmentWork] = [], firsts: [Int] = [], state = 0
+    for tile in tiles {
+      firsts.append(state)
       for segment in tile.segments {
-        work.append(SegmentWork(tile: index, segment: segment, state: state))
-        state += tile.tokens.count * config.keyValueHeadCount
+        lay(rows, tile.tokens, layer, segment)
+        work.append(SegmentWork(tokens: tile.tokens.count, state: state))
+        state += tile.tokens.count * heads
       }
     }
-    return work.count > ThreadPool.maximumChunks / config.keyValueHeadCount ? [] : work
-  }
-
-  /// Few tokens: each segment is work of its own, so that one long context keeps every core busy.
-  private func attendBySegment(_ rows: [Row], _ tiles: [Tile], _ layer: Int, _ work: [SegmentWork]) {
-    let heads = config.keyValueHeadCount
-    attention.reserve(tiles.reduce(0) { $0 + $1.tokens.count * $1.segments.count } * heads)
-    pool.run(work.count * heads) { [self] chunk, _ in
-      let part = work[chunk / heads], head = chunk % heads, tokens = tiles[part.tile].tokens
-      attendSegment(rows, tokens, layer, head: head, part.segment, state: part.state + head * tokens.count)
+    let segments = attention.segments, width = segments.stateWidth, threads = pool.threadCount
+    let units = work.count * heads
+    let chunks = Chunks(
+      products: 0..<1, matrixRows: units, rows: 1, largeRows: max(1, units / (2 * threads)), threads: threads)
+    pool.run(chunks.count) { chunk, _ in
+      // Threads take chunks nearly in turn: what is fetched for another is at least in the cache that they share.
+      let range = chunks.range(chunk), later = chunk + threads
+      let afterwards = later < chunks.count ? chunks.range(later).lowerBound : units
+      for unit in range {
+        let index = unit / heads, head = unit % heads, part = work[index]
+        let next = unit + 1 < range.upperBound ? unit + 1 : afterwards
+        segments.attend(
+          index, head: head, state: (part.state + head * part.tokens) * width,
+          before: (next / heads, next % heads))
+      }
     }
-    let firsts = tiles.indices.map { tile in work.first { $0.tile == tile }?.state ?? 0 }
+    announce(weights.layers[layer].output)
     pool.run(tiles.count) { [self] index, _ in
       let tile = tiles[index], count = tile.tokens.count
       for (place, token) in tile.tokens.enumerated() {
@@ -180,12 +202,19 @@ extension Decoder {
   /// Many tokens: each tile is work of its own. The arithmetic is the same.
   private func attendByTile(_ rows: [Row], _ tiles: [Tile], _ layer: Int) {
     let most = tiles.reduce(0) { max($0, $1.segments.count) } * Self.tileTokens
-    attention.reserve(most * pool.threadCount)
+    attention.begin(most * pool.threadCount)
+    var firsts: [Int] = [], laid = 0
+    for tile in tiles {
+      firsts.append(laid)
+      for segment in tile.segments { lay(rows, tile.tokens, layer, segment) }
+      laid += tile.segments.count
+    }
+    let segments = attention.segments, width = segments.stateWidth
     pool.run(tiles.count) { [self] index, worker in
       let tile = tiles[index], count = tile.tokens.count
       for head in 0..<config.keyValueHeadCount {
-        for (place, segment) in tile.segments.enumerated() {
-          attendSegment(rows, tile.tokens, layer, head: head, segment, state: worker * most + place * count)
+        for place in 0..<tile.segments.count {
+          segments.attend(firsts[index] + place, head: head, state: (worker * most + place * count) * width)
         }
         for (place, token) in tile.tokens.enumerated() {
           combine(token, head, first: worker * most + place, count: tile.segments.count, every: count)
@@ -197,28 +226,24 @@ extension Decoder {
     }
   }
 
-  private func attendSegment(
-    _ rows: [Row], _ tokens: Range<Int>, _ layer: Int, head: Int, _ segment: Int, state: Int
-  ) {
+  /// Lays a segment of neighbouring tokens ready.
+  private func lay(_ rows: [Row], _ tokens: Range<Int>, _ layer: Int, _ segment: Int) {
     let positions = segment * Self.segmentTokens..<(segment + 1) * Self.segmentTokens
     let contexts = tokens.lazy.map { [self] token in
       (firstPosition(rows[token], layer)..<rows[token].position + 1).clamped(to: positions)
     }
-    let group = config.headsPerGroup * config.headSize, width = config.keyValueHeadCount * group
-    operations.attend(
-      rows[tokens.lowerBound].sequence, contexts, layer: layer, head: head, config, query: space.query,
-      at: tokens.lowerBound * width + head * group, stride: width, state: attention.states,
-      at: state * attention.stateWidth)
+    attention.segments.add(
+      rows[tokens.lowerBound].sequence, contexts, layer: layer, query: space.query, token: tokens.lowerBound)
   }
 
   /// Joins the segments of the heads of one group.
   private func combine(_ token: Int, _ group: Int, first: Int, count: Int, every: Int) {
+    let width = attention.segments.stateWidth
     for head in 0..<config.headsPerGroup {
       let out = (token * config.headCount + group * config.headsPerGroup + head) * config.headSize
       operations.combine(
-        attention.states, first * attention.stateWidth + head * (config.headSize + 2),
-        stride: every * attention.stateWidth, count: count, out: space.attended.values,
-        out..<out + config.headSize)
+        attention.states, first * width + head * (config.headSize + 2), stride: every * width, count: count,
+        out: space.attended.values, out..<out + config.headSize)
     }
   }
 }

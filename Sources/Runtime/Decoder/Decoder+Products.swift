@@ -18,10 +18,10 @@ extension Decoder {
     pool.run((count + size - 1) / size) { chunk, _ in body(chunk * size..<min(count, (chunk + 1) * size)) }
   }
 
-  /// Rows of matrices that one thread takes at a time, the same of each: `threads` large chunks first, then
-  /// as many of half their size, then small ones. Long runs of the file are fetched ahead of use best, and
-  /// small chunks at the end keep all threads busy until then.
-  private struct Chunks {
+  /// Rows of matrices, or other pieces of work, that one thread takes at a time, the same of each: `threads` large
+  /// chunks first, then as many of half their size, then small ones. Long runs of memory are fetched ahead of use
+  /// best, and small chunks at the end keep all threads busy until then.
+  struct Chunks {
     let products: Range<Int>
     let matrixRows: Int
     /// Of small chunks.
@@ -102,7 +102,7 @@ extension Decoder {
   }
 
   /// Has waiting threads fetch what they will take first of a matrix.
-  private func announce(_ matrix: Matrix) {
+  func announce(_ matrix: Matrix) {
     let rows = chunks(of: matrix, 0..<1, direct: true).range(0).count
     unsafe pool.announce(matrix.pointer(rows: 0..<matrix.rows), bytes: rows * matrix.rowBytes)
   }

@@ -77,7 +77,7 @@ package final class Decoder {
     self.precision = precision
     self.capacity = max(1, capacity)
     space = Workspace(config, capacity: 1, threads: pool.threadCount, operations: operations)
-    attention = AttentionScratch(config, threads: pool.threadCount)
+    attention = AttentionScratch(config, operations)
   }
 
   /// A token of the step and where it stands.

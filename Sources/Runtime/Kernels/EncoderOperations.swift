@@ -40,7 +40,8 @@ extension Operations {
       unsafe withUnsafePointer(to: &span) { span in
         var about = unsafe duet_query(
           query: UnsafePointer(queries.pointer(0..<count * headSize)), tokens: 1, stride: 0, spans: span,
-          heads: count, head_size: headSize, scale: scale, softcap: 0, type: pages[0].layout.type.typeNumber)
+          heads: count, head_size: headSize, scale: scale, softcap: 0, type: pages[0].layout.type.typeNumber,
+          following: nil)
         unsafe table.pointee.attend(&about, views, out)
       }
     }

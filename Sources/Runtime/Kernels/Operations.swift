@@ -89,52 +89,6 @@ import CKernels
 
   // MARK: Attention
 
-  /// Attention of the query heads that share the key-value head `head`, of neighbouring tokens, over positions
-  /// of a sequence: at most `DUET_SEGMENT_PAGES` pages.
-  ///
-  /// - Parameters:
-  ///   - contexts: the positions that each token sees; none for what sees nothing of these pages.
-  ///   - query: the first token's queries start at `start`, each further one's `stride` floats on.
-  ///   - state: [tokens, heads][head size + 2] from `offset` on: weighted values, the largest score and the
-  ///     sum of exponentials.
-  package func attend(
-    _ sequence: CachedSequence, _ contexts: some RandomAccessCollection<Range<Int>>, layer: Int, head: Int,
-    _ config: DecoderConfig, query: FloatBuffer, at start: Int, stride: Int, state: FloatBuffer,
-    at offset: Int
-  ) {
-    let size = CacheLayout.pageTokens, tokens = contexts.count, heads = config.headsPerGroup
-    var all = 0..<0
-    for context in contexts where !context.isEmpty {
-      all =
-        all.isEmpty
-        ? context
-        : min(all.lowerBound, context.lowerBound)..<max(all.upperBound, context.upperBound)
-    }
-    let pages = all.lowerBound / size..<(all.upperBound + size - 1) / size
-    precondition(pages.count <= Int(DUET_SEGMENT_PAGES), "more pages than a segment has")
-    let queries = start..<start + (tokens - 1) * stride + heads * config.headSize
-    let states = offset..<offset + tokens * heads * (config.headSize + 2)
-    let places = sequence.places
-    unsafe withUnsafeTemporaryAllocation(of: duet_page.self, capacity: max(1, pages.count)) { views in
-      unsafe withUnsafeTemporaryAllocation(of: duet_span.self, capacity: max(1, tokens)) { spans in
-        for page in pages {
-          unsafe views[page - pages.lowerBound] = places[page].view(layer: layer, head: head)
-        }
-        for (index, context) in contexts.enumerated() {
-          let from = context.isEmpty ? 0..<0 : context
-          let origin = context.isEmpty ? 0 : pages.lowerBound * size
-          unsafe spans[index] = duet_span(
-            first: UInt32(from.lowerBound - origin), last: UInt32(from.upperBound - origin))
-        }
-        var about = unsafe duet_query(
-          query: UnsafePointer(query.pointer(queries)), tokens: tokens, stride: stride,
-          spans: spans.baseAddress, heads: heads, head_size: config.headSize, scale: config.attentionScale,
-          softcap: config.attentionSoftcap, type: sequence.layout.type.typeNumber)
-        unsafe table.pointee.attend(&about, views.baseAddress, state.pointer(states))
-      }
-    }
-  }
-
   /// Joins the segments of one head; their states lie `stride` floats apart from `offset` on.
   package func combine(
     _ states: FloatBuffer, _ offset: Int, stride: Int, count: Int, out: FloatBuffer, _ range: Range<Int>
