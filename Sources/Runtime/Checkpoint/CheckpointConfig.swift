@@ -4,6 +4,7 @@ struct CheckpointConfig: Sendable {
   let path: String
   private let root: JSONValue
   private let text: JSONValue?
+  private let seesForLlama: Bool
 
   init(folder: String) throws(CheckpointError) {
     self.folder = folder
@@ -12,6 +13,9 @@ struct CheckpointConfig: Sendable {
     root = try JSONDocument(path: path).root
     guard root.isObject else { throw .invalid(path: path, field: "the file", problem: "is no object") }
     text = root["text_config"].flatMap { $0.isObject ? $0 : nil }
+    seesForLlama =
+      (root["architectures"]?.elements ?? []).contains { Self.seeing.contains($0.string ?? "") }
+      && text?["model_type"]?.string ?? "llama" == "llama"
   }
 
   /// The first of these fields that has a value.
@@ -19,12 +23,39 @@ struct CheckpointConfig: Sendable {
     for name in names {
       if let value = text?[name] ?? root[name], !value.isNull { return value }
     }
+    guard seesForLlama else { return nil }
+    for name in names {
+      if let value = Self.llama?[name] { return value }
+    }
     return nil
   }
 
-  /// The classes that the folder's own library reads it with, such as `LlamaForCausalLM`.
-  var classes: [String] { (root["architectures"]?.elements ?? []).compactMap(\.string) }
-  var modelType: String? { root["model_type"]?.string }
+  /// Classes that read images for a language model of another family, llama where none is said.
+  private static let seeing = [
+    "LlavaForConditionalGeneration", "Idefics3ForConditionalGeneration", "SmolVLMForConditionalGeneration",
+  ]
+  private static let textClasses = [
+    "llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM", "qwen2": "Qwen2ForCausalLM",
+  ]
+
+  /// The classes that the folder's own library reads it with, such as `LlamaForCausalLM`; of models that see, the class
+  /// of their language model.
+  var classes: [String] {
+    let names = (root["architectures"]?.elements ?? []).compactMap(\.string)
+    guard names.contains(where: Self.seeing.contains) else { return names }
+    let type = text?["model_type"]?.string ?? "llama"
+    return [Self.textClasses[type] ?? type]
+  }
+  var modelType: String? { text?["model_type"]?.string ?? root["model_type"]?.string }
+
+  /// What the library takes where the language model of one that sees says nothing: LLaVA's files rely on it.
+  private static let llama: JSONValue? = {
+    let fields =
+      #"{"hidden_size":4096,"intermediate_size":11008,"num_hidden_layers":32,"num_attention_heads":32,"#
+      + #""rms_norm_eps":1e-6,"max_position_embeddings":2048,"rope_theta":10000.0}"#
+    guard let file = try? MappedFile(path: "llama", bytes: Array(fields.utf8)) else { return nil }
+    return try? JSONDocument(file: file).root
+  }()
 
   func invalid(_ field: String, _ problem: String) -> CheckpointError {
     .invalid(path: path, field: field, problem: problem)

@@ -17,11 +17,14 @@ struct CheckpointTensors {
 
   /// What names may begin with: the classes nest the decoder differently.
   private static let prefixes = [
-    "model.language_model.", "language_model.model.", "language_model.", "model.", "bert.",
+    "model.language_model.", "model.text_model.", "language_model.model.", "language_model.", "model.",
+    "bert.",
   ]
   /// The parts of models that read images, which are files of their own in GGUF, and tables that are
   /// computed.
-  private static let ignored = ["vision_tower.", "multi_modal_projector.", "model.vision_tower."]
+  private static let ignored = [
+    "vision_tower.", "multi_modal_projector.", "vision_model.", "connector.",
+  ].flatMap { [$0, "model." + $0] }
 
   /// Adds a tensor of one of the files.
   mutating func add(_ tensor: TensorInfo) throws(CheckpointError) {

@@ -50,6 +50,50 @@ struct FamilyTests {
     #expect(error <= 1e-4, "relative error \(error)")
   }
 
+  /// Class, what stands before the names of the decoder's tensors and of the last matrix, and a tensor of the eyes.
+  @Test(arguments: [
+    ("LlavaForConditionalGeneration", "language_model.model.", "language_model.", "vision_tower.x.weight"),
+    (
+      "LlavaForConditionalGeneration", "model.language_model.", "",
+      "model.multi_modal_projector.linear_1.bias"
+    ),
+    ("Idefics3ForConditionalGeneration", "model.text_model.", "", "model.connector.proj.weight"),
+    ("SmolVLMForConditionalGeneration", "model.text_model.", "", "model.vision_model.encoder.x.weight"),
+  ])
+  func `the language model of one that sees is the same as alone`(
+    _ names: (seeing: String, decoder: String, outer: String, eye: String)
+  ) throws {
+    let family = try FamilyCase.read("llama")
+    var text = family.config, files = try family.files()
+    text["architectures"] = nil
+    // As large as the library takes it to be where nothing is said.
+    for (key, value) in [("rms_norm_eps", 1e-6), ("rope_parameters", nil)] { text[key] = value }
+    files["config.json"] = try JSONSerialization.data(
+      withJSONObject: ["architectures": [names.seeing], "model_type": "seeing", "text_config": text])
+    let tensors = family.tensors.map { tensor in
+      let name =
+        tensor.name.hasPrefix("model.")
+        ? names.decoder + tensor.name.dropFirst(6) : names.outer + tensor.name
+      return (name, tensor.shape, tensor.values)
+    }
+    files["model.safetensors"] = Safetensors.file(tensors + [(names.eye, [2], [1, 2])])
+    let folder = try CheckpointFolder(files)
+    let error = error(try logits(Model.file(path: folder.path), family), family)
+    #expect(error <= 1e-4, "relative error \(error)")
+  }
+
+  @Test func `what the language model of LLaVA leaves out is as its library takes it`() throws {
+    let family = try FamilyCase.read("llama")
+    var files = try family.files()
+    files["config.json"] = Data(
+      #"{"architectures":["LlavaForConditionalGeneration"],"text_config":{"model_type":"llama"}}"#.utf8)
+    let folder = try CheckpointFolder(files)
+    let metadata = try Checkpoint(path: folder.path).file.metadata
+    #expect(try metadata.integer("llama.embedding_length") == 4_096)
+    #expect(try metadata.integer("llama.block_count") == 32)
+    #expect(try metadata.integer("llama.feed_forward_length") == 11_008)
+  }
+
   /// Every tensor as F32, its rows in GGUF's order.
   private func write(_ checkpoint: Checkpoint, to path: String) throws {
     let file = checkpoint.file, operations = try Operations()
