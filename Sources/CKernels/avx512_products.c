@@ -321,6 +321,7 @@ void duet_avx512_fill(duet_operations *table) {
     duet_avx512_fill_floats(table);
     duet_avx512_fill_vectors(table);
     duet_avx512_fill_attention(table);
+    duet_avx512_fill_low_rank(table);
     duet_avx512_fill_vision(table);
 }
 #else

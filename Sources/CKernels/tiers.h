@@ -25,6 +25,7 @@ void duet_avx512_fill_rows(duet_operations *table);
 void duet_avx512_fill_floats(duet_operations *table);
 void duet_avx512_fill_vectors(duet_operations *table);
 void duet_avx512_fill_attention(duet_operations *table);
+void duet_avx512_fill_low_rank(duet_operations *table);
 void duet_avx512_fill_vision(duet_operations *table);
 
 // Bytes behind a panel.

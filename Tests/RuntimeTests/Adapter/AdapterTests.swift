@@ -160,9 +160,9 @@ private func difference<A: BinaryFloatingPoint, B: BinaryFloatingPoint>(
     #expect(bench.sequence(try Tuning(tiny.open(for: bench.model))).reuse(tokens, from: store) == 64)
   }
 
-  @Test(arguments: ["generic", nil])
-  func `the second half adds to the rows it is asked for`(_ kernels: String?) throws {
-    let operations = try Operations(tier: kernels)
+  @Test(arguments: Kernels.all)
+  func `the second half adds to the rows it is asked for`(_ kernels: Kernels) throws {
+    let operations = try Operations(tier: kernels.testDescription)
     var random = SplitMix(seed: 5)
     for (rank, rows, tokens) in [
       (1, 8, 1), (16, 61, 1), (8, 75, 1), (200, 34, 1), (7, 13, 3), (16, 64, 4), (64, 90, 9),
