@@ -5,7 +5,6 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#include <string.h>
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function)
 
@@ -88,8 +87,9 @@ INLINE void expand_all(const void *b, bool in_float, size_t rank, size_t rows, c
     const size_t all = (rows + ROWS - 1) / ROWS * group_bytes, ahead = all < NEAR_BYTES ? all : NEAR_BYTES;
     for (size_t line = 0; line < ahead; line += 64) _mm_prefetch(group + line, _MM_HINT_T0);
     for (size_t row = 0; row < rows; row += GROUPS * ROWS, group += GROUPS * group_bytes) {
-        for (size_t line = 0; line < GROUPS * group_bytes; line += 64)
-            _mm_prefetch(group + NEAR_BYTES + line, _MM_HINT_T0);
+        const uint8_t *next = group + NEAR_BYTES, *end = (const uint8_t *)b + all;
+        for (size_t line = 0; line < GROUPS * group_bytes && next + line < end; line += 64)
+            _mm_prefetch(next + line, _MM_HINT_T0);
         size_t rest = rows - row, last = rest % ROWS == 0 ? ROWS : rest % ROWS;
         if (rest > (GROUPS - 1) * ROWS)
             expand_groups(group, GROUPS, group_bytes, in_float, rank, rest < GROUPS * ROWS ? last : ROWS, low, low_stride,

@@ -111,7 +111,7 @@ package struct CacheLayout: Sendable, Equatable {
     return unsafe base + ((layer * heads + head) * 2 + which) * planeBytes
   }
 
-  /// Has waiting threads fetch keys and values of a layer, each those of one head.
+  /// Has waiting threads fetch keys and values of a layer, one head's each.
   func announce(to pool: ThreadPool, layer: Int) {
     unsafe pool.announce(plane(layer, 0, 0), bytes: 2 * planeBytes)
   }

@@ -40,7 +40,7 @@ public struct Checkpoint: Sendable {
   private static let families = Family.all.compactMap(\.checkpoint) + [EncoderConfig.checkpoint]
 
   private static func family(_ config: CheckpointConfig) throws(CheckpointError) -> CheckpointFamily {
-    let classes = config.classes
+    let classes = config.language.map { [$0.name] } ?? config.classes
     if let family = families.first(where: { $0.classes.contains(where: classes.contains) }) { return family }
     let name = classes.first ?? config.modelType ?? "unknown"
     throw .unknownArchitecture(

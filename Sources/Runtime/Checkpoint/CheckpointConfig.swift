@@ -4,7 +4,6 @@ struct CheckpointConfig: Sendable {
   let path: String
   private let root: JSONValue
   private let text: JSONValue?
-  private let seesForLlama: Bool
 
   init(folder: String) throws(CheckpointError) {
     self.folder = folder
@@ -13,9 +12,8 @@ struct CheckpointConfig: Sendable {
     root = try JSONDocument(path: path).root
     guard root.isObject else { throw .invalid(path: path, field: "the file", problem: "is no object") }
     text = root["text_config"].flatMap { $0.isObject ? $0 : nil }
-    seesForLlama =
-      (root["architectures"]?.elements ?? []).contains { Self.seeing.contains($0.string ?? "") }
-      && text?["model_type"]?.string ?? "llama" == "llama"
+    let names = (root["architectures"]?.elements ?? []).compactMap(\.string)
+    language = SeeingLanguage(classes: names, type: text?["model_type"]?.string)
   }
 
   /// The first of these fields that has a value.
@@ -23,39 +21,18 @@ struct CheckpointConfig: Sendable {
     for name in names {
       if let value = text?[name] ?? root[name], !value.isNull { return value }
     }
-    guard seesForLlama else { return nil }
     for name in names {
-      if let value = Self.llama?[name] { return value }
+      if text?[name] == nil, let value = language?.defaults?[name] { return value }
     }
     return nil
   }
 
-  /// Classes that read images for a language model of another family, llama where none is said.
-  private static let seeing = [
-    "LlavaForConditionalGeneration", "Idefics3ForConditionalGeneration", "SmolVLMForConditionalGeneration",
-  ]
-  private static let textClasses = [
-    "llama": "LlamaForCausalLM", "mistral": "MistralForCausalLM", "qwen2": "Qwen2ForCausalLM",
-  ]
+  /// The classes that the folder's own library reads it with, such as `LlamaForCausalLM`.
+  var classes: [String] { (root["architectures"]?.elements ?? []).compactMap(\.string) }
+  var modelType: String? { root["model_type"]?.string }
 
-  /// The classes that the folder's own library reads it with, such as `LlamaForCausalLM`; of models that see, the class
-  /// of their language model.
-  var classes: [String] {
-    let names = (root["architectures"]?.elements ?? []).compactMap(\.string)
-    guard names.contains(where: Self.seeing.contains) else { return names }
-    let type = text?["model_type"]?.string ?? "llama"
-    return [Self.textClasses[type] ?? type]
-  }
-  var modelType: String? { text?["model_type"]?.string ?? root["model_type"]?.string }
-
-  /// What the library takes where the language model of one that sees says nothing: LLaVA's files rely on it.
-  private static let llama: JSONValue? = {
-    let fields =
-      #"{"hidden_size":4096,"intermediate_size":11008,"num_hidden_layers":32,"num_attention_heads":32,"#
-      + #""rms_norm_eps":1e-6,"max_position_embeddings":2048,"rope_theta":10000.0}"#
-    guard let file = try? MappedFile(path: "llama", bytes: Array(fields.utf8)) else { return nil }
-    return try? JSONDocument(file: file).root
-  }()
+  /// Of a model that reads images for a language model of another family, which that is.
+  let language: SeeingLanguage?
 
   func invalid(_ field: String, _ problem: String) -> CheckpointError {
     .invalid(path: path, field: field, problem: problem)
@@ -184,5 +161,45 @@ struct CheckpointRotary: Sendable {
       factors.allSatisfy({ $0 > 0 && $0.isFinite })
     else { throw config.invalid("rope_parameters.\(name)", "is no list of numbers above 0") }
     return factors
+  }
+}
+
+/// The language model of a model that sees.
+struct SeeingLanguage: Sendable {
+  /// The class that reads it alone.
+  let name: String
+  /// What the library takes where `text_config` says nothing, which files rely on (transformers 5.24, the defaults of
+  /// `LlamaConfig`, `MistralConfig` and `Qwen2Config`).
+  let defaults: JSONValue?
+
+  private static let classes = [
+    "LlavaForConditionalGeneration", "Idefics3ForConditionalGeneration", "SmolVLMForConditionalGeneration",
+  ]
+
+  private static let languages: [String: SeeingLanguage] = [
+    "llama": SeeingLanguage("LlamaForCausalLM", #""intermediate_size":11008,"max_position_embeddings":2048"#),
+    "mistral": SeeingLanguage(
+      "MistralForCausalLM",
+      #""intermediate_size":14336,"max_position_embeddings":131072,"num_key_value_heads":8,"sliding_window":4096"#
+    ),
+    "qwen2": SeeingLanguage(
+      "Qwen2ForCausalLM", #""intermediate_size":22016,"max_position_embeddings":32768"#),
+  ]
+
+  /// Nil where no class of these is one that sees, or its language model is of another type.
+  init?(classes: [String], type: String?) {
+    guard classes.contains(where: Self.classes.contains), let found = Self.languages[type ?? "llama"] else {
+      return nil
+    }
+    self = found
+  }
+
+  /// What they have in common, and what is each one's own.
+  private init(_ name: String, _ own: String) {
+    self.name = name
+    let fields =
+      #"{"hidden_size":4096,"num_hidden_layers":32,"num_attention_heads":32,"rms_norm_eps":1e-6,"rope_theta":10000.0,"#
+    let file = try? MappedFile(path: name, bytes: Array("\(fields)\(own)}".utf8))
+    defaults = file.flatMap { try? JSONDocument(file: $0).root }
   }
 }

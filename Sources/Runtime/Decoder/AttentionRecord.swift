@@ -89,7 +89,7 @@ final class AttentionRecord {
         for segment in positions.lowerBound / size..<(positions.upperBound - 1) / size + 1 {
           segments.begin(state)
           segments.add(
-            sequence, CollectionOfOne(positions.clamped(to: segment * size..<(segment + 1) * size)),
+            sequence, [positions.clamped(to: segment * size..<(segment + 1) * size)],
             layer: layer,
             query: query, token: row)
           segments.attend(0, head: head, state: 0)

@@ -28,10 +28,11 @@ extension Decoder {
   func attend(_ rows: [Row], _ layer: Int) {
     let weights = weights.layers[layer]
     normalize(rows.count, weights.attentionNorm)
+    let announced = rows.count <= Self.directTokens && !announceKeys(rows, layer) ? weights.output : nil
     multiply(
       [(weights.query, space.query), (weights.key, space.key), (weights.value, space.value)],
       by: space.normed, tokens: rows.count, changes: changes(layer, .attention),
-      before: rows.count > Self.directTokens || announceKeys(rows, layer) ? nil : weights.output)
+      before: announced)
     place(rows, layer, weights)
     record(rows, layer)
     let tiles = tiles(rows, layer)
@@ -48,7 +49,8 @@ extension Decoder {
     addResult(rows.count, bias: weights.biases.output, norm: weights.attentionResultNorm)
   }
 
-  /// Has waiting threads fetch the first keys and values that they will attend to; false where there are few.
+  /// Has waiting threads fetch keys and values of the first page, of which the calling thread reads the first head's at
+  /// once and the others soon; false where there are few.
   private func announceKeys(_ rows: [Row], _ layer: Int) -> Bool {
     guard let row = rows.first, row.position >= Self.segmentTokens else { return false }
     let page = firstPosition(row, layer) / CacheLayout.pageTokens, places = row.sequence.places
@@ -170,6 +172,7 @@ extension Decoder {
       }
     }
     let segments = attention.segments, width = segments.stateWidth, threads = pool.threadCount
+    announce(weights.layers[layer].output)
     let units = work.count * heads
     let chunks = Chunks(
       products: 0..<1, matrixRows: units, rows: 1, largeRows: max(1, units / (2 * threads)), threads: threads)
@@ -185,14 +188,13 @@ extension Decoder {
           before: (next / heads, next % heads))
       }
     }
-    announce(weights.layers[layer].output)
     pool.run(tiles.count) { [self] index, _ in
       let tile = tiles[index], count = tile.tokens.count
       for (place, token) in tile.tokens.enumerated() {
         for head in 0..<heads {
           combine(
             token, head, first: firsts[index] + head * count + place, count: tile.segments.count,
-            every: heads * count)
+            every: heads * count, width)
         }
       }
       if precision == .int8 { space.attended.quantize(tile.tokens, operations) }
@@ -217,7 +219,7 @@ extension Decoder {
           segments.attend(firsts[index] + place, head: head, state: (worker * most + place * count) * width)
         }
         for (place, token) in tile.tokens.enumerated() {
-          combine(token, head, first: worker * most + place, count: tile.segments.count, every: count)
+          combine(token, head, first: worker * most + place, count: tile.segments.count, every: count, width)
         }
       }
       if precision == .int8 {
@@ -229,7 +231,7 @@ extension Decoder {
   /// Lays a segment of neighbouring tokens ready.
   private func lay(_ rows: [Row], _ tokens: Range<Int>, _ layer: Int, _ segment: Int) {
     let positions = segment * Self.segmentTokens..<(segment + 1) * Self.segmentTokens
-    let contexts = tokens.lazy.map { [self] token in
+    let contexts = tokens.map { token in
       (firstPosition(rows[token], layer)..<rows[token].position + 1).clamped(to: positions)
     }
     attention.segments.add(
@@ -237,8 +239,7 @@ extension Decoder {
   }
 
   /// Joins the segments of the heads of one group.
-  private func combine(_ token: Int, _ group: Int, first: Int, count: Int, every: Int) {
-    let width = attention.segments.stateWidth
+  private func combine(_ token: Int, _ group: Int, first: Int, count: Int, every: Int, _ width: Int) {
     for head in 0..<config.headsPerGroup {
       let out = (token * config.headCount + group * config.headsPerGroup + head) * config.headSize
       operations.combine(

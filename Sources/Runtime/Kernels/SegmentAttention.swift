@@ -53,12 +53,17 @@ import CKernels
   ///   - contexts: the positions that each token sees; none for what sees nothing of these pages.
   ///   - query: [tokens, heads, head size], those of the first token from token number `token` on.
   func add(
-    _ sequence: CachedSequence, _ contexts: some RandomAccessCollection<Range<Int>>, layer: Int,
+    _ sequence: CachedSequence, _ contexts: [Range<Int>], layer: Int,
     query: FloatBuffer, token: Int
   ) {
-    let size = CacheLayout.pageTokens, seen = contexts.lazy.filter { !$0.isEmpty }
-    let first = (seen.map(\.lowerBound).min() ?? 0) / size
-    let end = ((seen.map(\.upperBound).max() ?? 0) + size - 1) / size
+    let size = CacheLayout.pageTokens
+    var seen = 0..<0
+    for context in contexts where !context.isEmpty {
+      seen =
+        seen.isEmpty
+        ? context : min(seen.lowerBound, context.lowerBound)..<max(seen.upperBound, context.upperBound)
+    }
+    let first = seen.lowerBound / size, end = (seen.upperBound + size - 1) / size
     precondition(end - first <= Int(DUET_SEGMENT_PAGES), "more pages than a segment has")
     let width = groups * heads * headSize
     let queries = unsafe query.pointer(token * width..<(token + contexts.count) * width)
@@ -88,7 +93,7 @@ import CKernels
   func attend(_ index: Int, head: Int, state: Int, before next: (index: Int, head: Int)? = nil) {
     precondition(head >= 0 && head < groups, "no such head")
     let item = unsafe items[index], count = unsafe item.pageCount
-    guard let states = unsafe states else { return }
+    guard let states = unsafe states else { preconditionFailure("no states before begin") }
     precondition(
       unsafe state >= 0 && state + item.tokens * stateWidth <= stateCount, "states outside of the buffer")
     unsafe withUnsafeTemporaryAllocation(of: duet_page.self, capacity: Int(DUET_SEGMENT_PAGES)) { views in

@@ -67,7 +67,7 @@ struct FamilyTests {
     var text = family.config, files = try family.files()
     text["architectures"] = nil
     // As large as the library takes it to be where nothing is said.
-    for (key, value) in [("rms_norm_eps", 1e-6), ("rope_parameters", nil)] { text[key] = value }
+    for key in ["rms_norm_eps", "rope_parameters"] { text[key] = nil }
     files["config.json"] = try JSONSerialization.data(
       withJSONObject: ["architectures": [names.seeing], "model_type": "seeing", "text_config": text])
     let tensors = family.tensors.map { tensor in
@@ -82,16 +82,28 @@ struct FamilyTests {
     #expect(error <= 1e-4, "relative error \(error)")
   }
 
-  @Test func `what the language model of LLaVA leaves out is as its library takes it`() throws {
-    let family = try FamilyCase.read("llama")
-    var files = try family.files()
+  /// transformers 5.24: what `LlamaConfig`, `MistralConfig` and `Qwen2Config` say of themselves.
+  @Test(arguments: [
+    ("llama", "llama", [4_096, 32, 11_008, 32, nil, 2_048]),
+    ("mistral", "llama", [4_096, 32, 14_336, 32, 8, 131_072]),
+    ("qwen2", "qwen2", [4_096, 32, 22_016, 32, nil, 32_768]),
+  ])
+  func `what the language model of LLaVA leaves out is as its library takes it`(
+    _ type: String, _ architecture: String, _ expected: [Int?]
+  ) throws {
+    var files = try FamilyCase.read("llama").files()
     files["config.json"] = Data(
-      #"{"architectures":["LlavaForConditionalGeneration"],"text_config":{"model_type":"llama"}}"#.utf8)
+      #"{"architectures":["LlavaForConditionalGeneration"],"text_config":{"model_type":"\#(type)"}}"#.utf8)
     let folder = try CheckpointFolder(files)
     let metadata = try Checkpoint(path: folder.path).file.metadata
-    #expect(try metadata.integer("llama.embedding_length") == 4_096)
-    #expect(try metadata.integer("llama.block_count") == 32)
-    #expect(try metadata.integer("llama.feed_forward_length") == 11_008)
+    let fields = [
+      "embedding_length", "block_count", "feed_forward_length", "attention.head_count",
+      "attention.head_count_kv",
+      "context_length",
+    ]
+    #expect(try fields.map { try metadata.integer("\(architecture).\($0)") } == expected)
+    #expect(try metadata.number("\(architecture).attention.layer_norm_rms_epsilon").map(Float.init) == 1e-6)
+    #expect(try metadata.number("\(architecture).rope.freq_base").map(Float.init) == 10_000)
   }
 
   /// Every tensor as F32, its rows in GGUF's order.

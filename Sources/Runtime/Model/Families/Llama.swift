@@ -38,7 +38,7 @@ enum Llama {
     _ config: CheckpointConfig, _ pairs: inout ArchitecturePairs
   ) throws(CheckpointError) {
     try pairs.setCommon(config)
-    let isMistral = config.modelType == "mistral"
+    let isMistral = config.modelType == "mistral" || config.language?.name == "MistralForCausalLM"
     pairs.set("attention.key_length", try config.headSize)
     pairs.set("attention.value_length", try config.headSize)
     // Converters leave out Mistral's window, and so does their runtime.
