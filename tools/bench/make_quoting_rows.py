@@ -53,7 +53,10 @@ def main():
     parser.add_argument("--output", required=True)
     arguments = parser.parse_args()
     random_source = random.Random(arguments.seed)
-    articles = list(paragraphs_by_title(arguments.data).values())
+    try:
+        articles = list(paragraphs_by_title(arguments.data).values())
+    except OSError as error:
+        raise SystemExit(f"{arguments.data}: {error.strerror}") from None
     with open(arguments.output, "w", encoding="utf-8") as output:
         for index in range(arguments.rows):
             characters = (1_600, 3_200, 6_400)[index % 3]

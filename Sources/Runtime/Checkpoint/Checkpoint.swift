@@ -42,9 +42,10 @@ public struct Checkpoint: Sendable {
   private static func family(_ config: CheckpointConfig) throws(CheckpointError) -> CheckpointFamily {
     let classes = config.language.map { [$0.name] } ?? config.classes
     if let family = families.first(where: { $0.classes.contains(where: classes.contains) }) { return family }
-    let name = classes.first ?? config.modelType ?? "unknown"
+    let named = classes.first ?? config.modelType ?? "unknown"
+    let name = config.unknownLanguage.map { "\(named) over \($0)" } ?? named
     throw .unknownArchitecture(
-      path: config.path, name: name, known: families.flatMap(\.classes).sorted())
+      path: config.path, name: name, known: (families.flatMap(\.classes) + SeeingLanguage.classes).sorted())
   }
 }
 

@@ -33,6 +33,11 @@ struct CheckpointConfig: Sendable {
 
   /// Of a model that reads images for a language model of another family, which that is.
   let language: SeeingLanguage?
+  /// The type of the language model of one that sees, where it cannot be read.
+  var unknownLanguage: String? {
+    guard language == nil, classes.contains(where: SeeingLanguage.classes.contains) else { return nil }
+    return text?["model_type"]?.string
+  }
 
   func invalid(_ field: String, _ problem: String) -> CheckpointError {
     .invalid(path: path, field: field, problem: problem)
@@ -172,7 +177,8 @@ struct SeeingLanguage: Sendable {
   /// `LlamaConfig`, `MistralConfig` and `Qwen2Config`).
   let defaults: JSONValue?
 
-  private static let classes = [
+  /// What sees for one of them.
+  static let classes = [
     "LlavaForConditionalGeneration", "Idefics3ForConditionalGeneration", "SmolVLMForConditionalGeneration",
   ]
 

@@ -82,6 +82,15 @@ struct FamilyTests {
     #expect(error <= 1e-4, "relative error \(error)")
   }
 
+  @Test func `an error names the language model that one that sees has`() throws {
+    var files = try FamilyCase.read("llama").files()
+    files["config.json"] = Data(
+      #"{"architectures":["LlavaForConditionalGeneration"],"text_config":{"model_type":"gemma2"}}"#.utf8)
+    let folder = try CheckpointFolder(files)
+    let error = #expect(throws: CheckpointError.self) { try Checkpoint(path: folder.path) }
+    #expect("\(try #require(error))".contains("LlavaForConditionalGeneration over gemma2"))
+  }
+
   /// transformers 5.24: what `LlamaConfig`, `MistralConfig` and `Qwen2Config` say of themselves.
   @Test(arguments: [
     ("llama", "llama", [4_096, 32, 11_008, 32, nil, 2_048]),
