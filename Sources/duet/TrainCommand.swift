@@ -90,6 +90,7 @@ struct TrainCommand: AsyncParsableCommand {
     }
     let tier = Folders.environment["DUET_CPU"].flatMap { $0.isEmpty ? nil : $0 }
     let model = try Model(path: try ModelFiles.path(base), kernels: tier)
+    CoreType.settle(model.kernels)
     var options = training.options(evaluation, isFull: method == .full)
     let task: TrainingTask
     if let pictures = try vision.task(

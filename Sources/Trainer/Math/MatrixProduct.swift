@@ -10,6 +10,18 @@ package enum MatrixProduct {
     return true
   }()
 
+  /// What OpenBLAS must be told (`OPENBLAS_CORETYPE`, read when it is loaded) to use this processor's vectors; nil where
+  /// it does. A version older than a processor may take it for one of 2004, whose kernels are four times as slow.
+  ///
+  /// - Parameter kernels: the runtime's own choice, "avx512" or "avx2".
+  package static func coreType(for kernels: String) -> String? {
+    guard let name = unsafe openblas_get_corename() else { return nil }
+    guard ["Prescott", "Core2", "Generic", "Unknown"].contains(unsafe String(cString: name)) else {
+      return nil
+    }
+    return ["avx512": "SkylakeX", "avx2": "Haswell"][kernels]
+  }
+
   /// `c = alpha * a' * b' + beta * c`, where `a'` is `a` or its transpose. O(rows * columns * depth).
   ///
   /// - Parameter beta: 0 writes over what `c` holds, NaN included.
