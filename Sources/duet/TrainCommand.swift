@@ -30,8 +30,12 @@ struct TrainCommand: AsyncParsableCommand {
       NAME.adapter.gguf; with --method projector the model stays as it is. Data is then a folder of pictures, each with a text file of the same name (a caption on each \
       line), or JSON lines {"image": "photo.jpg", "captions": ["…"]}. A row is a picture with all its captions.
 
-      Example:
+      With --objective cider the model draws captions of its own, and learns from how well they agree with those that \
+      are given (CIDEr-D); this is for the end, once it describes pictures well. Losses then are that agreement, negative.
+
+      Examples:
         duet train --vision encoder.gguf --data photos/ --out vision.gguf
+        duet train --vision vision.gguf --initial vision.adapter.gguf --objective cider --data photos/ --out better.gguf
       """)
 
   @Option(help: ArgumentHelp("The model to tune.", valueName: "path|name"), completion: .file())
@@ -76,6 +80,9 @@ struct TrainCommand: AsyncParsableCommand {
         throw ValidationError("with --vision give --data and --eval once each")
       }
     }
+    if vision.encoder == nil, vision.objective == .cider {
+      throw ValidationError("--objective cider needs --vision: it is of captions")
+    }
     if vision.encoder == nil, method == .projector {
       throw ValidationError("--method projector needs --vision")
     }
@@ -98,8 +105,8 @@ struct TrainCommand: AsyncParsableCommand {
     {
       task = pictures.task
       options.method = .projector(pictures.options)
-      let rates = VisionFlags.learningRates
-      options.learningRate = training.lr ?? (method == .lora ? rates.together : rates.alone)
+      options.objective = vision.trainingObjective
+      options.learningRate = training.lr ?? vision.learningRate(alone: method == .projector)
     } else {
       task = .rows(arm ?? .grounded, rows, model, seed: options.seed)
       options.method = method == .full ? .full : .lora(lora.options)
@@ -167,7 +174,7 @@ struct TrainingFlags: ParsableArguments {
   var batchTokens = 1_024
   @Option(
     help:
-      "The largest learning rate (default: 2e-4 for LoRA, 2e-5 in full; with --vision 5e-4, a projector alone 1e-3)."
+      "The largest learning rate (default: 2e-4 for LoRA, 2e-5 in full; with --vision 5e-4, a projector alone 1e-3, with --objective cider 2e-4)."
   )
   var lr: Double?
   @Option(help: "The share of steps in which the rate rises.")

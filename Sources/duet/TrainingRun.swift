@@ -11,6 +11,9 @@ final class TrainingRun {
     let tokens: Int
     let loss: Nullable<Double>
     let heldOutLoss: Nullable<Double>
+    /// CIDEr-D, where captions were drawn; the losses then are null.
+    let agreement: Nullable<Double>
+    let heldOutAgreement: Nullable<Double>
     let bestStep: Nullable<Int>
     let seconds: Double
     let tokensPerSecond: Nullable<Double>
@@ -74,7 +77,10 @@ final class TrainingRun {
     record = Record(
       out: out, steps: trainer.step, tokens: trainer.tokens,
       loss: Nullable(finite: log.lines.last { $0.loss != nil }?.loss),
-      heldOutLoss: Nullable(finite: trainer.best?.loss), bestStep: Nullable(trainer.best?.step),
+      heldOutLoss: Nullable(finite: draws ? nil : trainer.best?.loss),
+      agreement: Nullable(finite: log.lines.last { $0.agreement != nil }?.agreement),
+      heldOutAgreement: Nullable(finite: draws ? trainer.best.map { -$0.loss } : nil),
+      bestStep: Nullable(trainer.best?.step),
       seconds: seconds,
       tokensPerSecond: Nullable(finite: Double(trainer.tokens - first) / max(seconds, 1e-9)),
       trainedParameters: trainer.trainedCount, rows: rows.groups.count, skipped: rows.skips.counts)
@@ -104,21 +110,28 @@ final class TrainingRun {
     case .progress(let tokens, let total): bar.update(tokens - first, of: total - first)
     case .step(let step):
       var line = MetricsLine(step: step.number, tokens: step.tokens)
-      line.loss = step.loss
+      if draws { line.agreement = -step.loss } else { line.loss = step.loss }
       line.rate = step.rate
       line.norm = step.norm
       line.tokensPerSecond = Double(step.stepTokens) / max(step.seconds, 1e-9)
       try log.append(line)
       let rate = Figures.short(line.tokensPerSecond ?? 0)
-      show("step \(step.number)/\(step.total)  loss \(Figures.fixed(step.loss, 4))  \(rate) tokens/s", bar)
+      show("step \(step.number)/\(step.total)  \(measure(step.loss))  \(rate) tokens/s", bar)
     case .evaluation(let step, let loss, let isBest):
       var line = MetricsLine(step: step, tokens: log.lines.last?.tokens ?? 0)
-      line.heldOutLoss = loss
+      if draws { line.heldOutAgreement = -loss } else { line.heldOutLoss = loss }
       try log.append(line)
-      show("step \(step)  held-out loss \(Figures.fixed(loss, 4))\(isBest ? ", the best so far" : "")", bar)
+      show("step \(step)  held-out \(measure(loss))\(isBest ? ", the best so far" : "")", bar)
     case .checkpoint: break
-    case .stoppedEarly(let step): show("stopped at step \(step): the held-out loss no longer falls", bar)
+    case .stoppedEarly(let step): show("stopped at step \(step): no progress on held-out rows", bar)
     }
+  }
+
+  private var draws: Bool { options.objective != .likelihood }
+
+  /// A loss in words. CIDEr-D is given in hundredths, as it is in papers.
+  private func measure(_ loss: Double) -> String {
+    draws ? "CIDEr \(Figures.fixed(-100 * loss, 1))" : "loss \(Figures.fixed(loss, 4))"
   }
 
   private func show(_ text: String, _ bar: DuetTerminal.Progress) {
@@ -128,12 +141,12 @@ final class TrainingRun {
 
   func say() throws {
     guard let record else { return }
-    let loss = record.heldOutLoss.value.map {
-      "held-out loss \(Figures.fixed($0, 4)) at step \(record.bestStep.value ?? 0)"
-    }
+    let heldOut = draws ? record.heldOutAgreement.value.map { -$0 } : record.heldOutLoss.value
+    let loss = heldOut.map { "held-out \(measure($0)) at step \(record.bestStep.value ?? 0)" }
+    let last = draws ? record.agreement.value.map { -$0 } : record.loss.value
     let rate = Figures.short(record.tokensPerSecond.value ?? 0)
     try duet.say(
-      "\(record.out): \(loss ?? "loss \(Figures.fixed(record.loss.value ?? 0, 4))"), "
+      "\(record.out): \(loss ?? measure(last ?? 0)), "
         + "\(Figures.grouped(record.tokens)) tokens, \(rate) tokens/s")
   }
 }

@@ -40,9 +40,9 @@ struct TrainingTask {
 
 /// How a model is taught to see.
 struct VisionFlags: ParsableArguments {
+  enum Objective: String, ExpressibleByArgument, CaseIterable { case likelihood, cider }
+
   static let defaultQuestion = "Describe the picture in one sentence."
-  /// Of a projector alone, and with matrices of the model.
-  static let learningRates = (alone: 1e-3, together: 5e-4)
 
   @Option(
     name: .customLong("vision"),
@@ -58,9 +58,22 @@ struct VisionFlags: ParsableArguments {
 
   @Flag(inversion: .prefixedNo, help: "Train on each picture as a mirror shows it, too.")
   var mirror = true
+  @Option(
+    help: ArgumentHelp(
+      "likelihood learns the captions that are given, cider from captions drawn: how well they agree with those.",
+      valueName: "objective"))
+  var objective = Objective.likelihood
+  @Option(help: "With --objective cider, captions that are drawn of each picture in a step.")
+  var draws = 6
+
+  var trainingObjective: TrainingObjective { objective == .cider ? .agreement(draws: draws) : .likelihood }
+
+  /// The largest rate, of a projector alone or with matrices of the model.
+  func learningRate(alone: Bool) -> Double { objective == .cider ? 2e-4 : alone ? 1e-3 : 5e-4 }
 
   func validate() throws {
     try check("--hidden", hidden, 32...65_536)
+    try check("--draws", draws, 2...16)
     if question.isEmpty { throw ValidationError("--question is empty") }
   }
 

@@ -59,7 +59,10 @@ package struct Sampler: Sendable {
     let best = operations.argmax(logits, range)
     let largest = logits[range.lowerBound + best]
     guard largest.isFinite else { return [Candidate(token: Int32(best), logit: largest, weight: 1)] }
-    let floor = largest - Self.negligible * options.temperature
+    // Where the tail counts towards nothing, what min-p drops need not be sorted.
+    let depth =
+      options.topP < 1 || options.minP <= 0 ? Self.negligible : min(Self.negligible, -log(options.minP))
+    let floor = largest - depth * options.temperature
     var found: [Candidate] = []
     logits.withSpan(range) { span in
       for index in 0..<span.count where span[index] >= floor {

@@ -1,5 +1,5 @@
-/// The losses of a run by step, drawn as SVG: those of training in grey with their running mean in
-/// blue, those of held-out rows as red dots.
+/// The losses of a run by step, or how well what it drew agrees with what was given, as SVG: those of training in grey
+/// with their running mean in blue, those of held-out rows as red dots.
 struct LossCurve {
   let lines: [MetricsLine]
   let title: String
@@ -17,10 +17,12 @@ struct LossCurve {
 
   private typealias Point = (step: Int, loss: Double)
   private var training: [Point] {
-    lines.compactMap { line in line.loss.flatMap { $0.isFinite ? (line.step, $0) : nil } }
+    lines.compactMap { line in (line.loss ?? line.agreement).flatMap { $0.isFinite ? (line.step, $0) : nil } }
   }
   private var heldOut: [Point] {
-    lines.compactMap { line in line.heldOutLoss.flatMap { $0.isFinite ? (line.step, $0) : nil } }
+    lines.compactMap { line in
+      (line.heldOutLoss ?? line.heldOutAgreement).flatMap { $0.isFinite ? (line.step, $0) : nil }
+    }
   }
 
   var svg: String {
@@ -44,8 +46,8 @@ struct LossCurve {
       result += text(left - 8, y(loss) + 4, short(loss), "text-anchor=\"end\"")
       result += text(x(step), bottom + 18, "\(step)", "text-anchor=\"middle\"")
     }
-    let legend =
-      "loss in nats per token by step: each (grey), mean of the last 20 (blue), held-out rows (red)"
+    let measure = lines.contains { $0.agreement != nil } ? "CIDEr-D" : "loss in nats per token"
+    let legend = "\(measure) by step: each (grey), mean of the last 20 (blue), held-out rows (red)"
     result += text((left + right) / 2, height - 8, legend, "text-anchor=\"middle\"")
     result +=
       line(training, "stroke=\"#bbb\"") + line(smoothed(training), "stroke=\"#1f5fbf\" stroke-width=\"2\"")

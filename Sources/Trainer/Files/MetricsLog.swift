@@ -22,6 +22,10 @@ public struct MetricsLine: Codable, Sendable, Equatable {
   public var tokensPerSecond: Double?
   /// Nats per token that counts, of the held-out rows.
   public var heldOutLoss: Double?
+  /// CIDEr-D of the captions that the step drew, 0 to 10.
+  public var agreement: Double?
+  /// CIDEr-D of the likeliest captions of the held-out pictures, 0 to 10.
+  public var heldOutAgreement: Double?
 
   /// A line without figures.
   public init(step: Int, tokens: Int) {

@@ -38,8 +38,8 @@ public struct TrainingCard {
       | rows | \(trainer.data.groups.count) |
       | rows left out | \(skips) |
       | steps, tokens | \(trainer.step), \(trainer.tokens) |
-      | loss of the last 20 steps | \(lastLoss) |
-      | held-out loss, nats per token | \(heldOut) |
+      | \(measure) of the last 20 steps | \(last) |
+      | held-out \(measure) | \(heldOut) |
 
       ## Data
 
@@ -70,15 +70,18 @@ public struct TrainingCard {
     return "LoRA, rank \(options.rank), alpha \(options.alpha), on \(targets.joined(separator: " "))"
   }
 
-  private var lastLoss: String {
-    let losses = metrics.compactMap(\.loss).suffix(20)
+  private var draws: Bool { trainer.options.objective != .likelihood }
+  private var measure: String { draws ? "CIDEr-D (0 to 10)" : "loss, nats per token" }
+
+  private var last: String {
+    let losses = metrics.compactMap { draws ? $0.agreement : $0.loss }.suffix(20)
     return losses.isEmpty ? "none" : rounded(losses.reduce(0, +) / Double(losses.count))
   }
 
   private var heldOut: String {
-    let values = metrics.filter { $0.heldOutLoss != nil }
-    guard let first = values.first?.heldOutLoss, let best = trainer.best else { return "not measured" }
-    return "\(rounded(first)) before, \(rounded(best.loss)) at step \(best.step)"
+    let values = metrics.compactMap { draws ? $0.heldOutAgreement : $0.heldOutLoss }
+    guard let first = values.first, let best = trainer.best else { return "not measured" }
+    return "\(rounded(first)) before, \(rounded(draws ? -best.loss : best.loss)) at step \(best.step)"
   }
 
   private func rounded(_ value: Double) -> String { "\((value * 10_000).rounded() / 10_000)" }

@@ -20,7 +20,8 @@ public struct TrainingStep: Sendable, Equatable {
   public let number: Int
   /// Steps of the run.
   public let total: Int
-  /// Nats per token that counts, before the step.
+  /// Nats per token that counts, before the step; where captions are drawn, how well they agree with people's,
+  /// negative.
   public let loss: Double
   /// The learning rate.
   public let rate: Double
@@ -61,6 +62,8 @@ public final class Trainer {
   private var order: ExampleOrder
   private let optimizer: AdamW
   private let schedule: LearningRate
+  /// Draws captions to learn from; nil where those that are given are learnt.
+  private let criticism: SelfCriticism?
 
   /// Prepares a run. Large models take their time: memory for all that is trained is cleared.
   ///
@@ -78,6 +81,14 @@ public final class Trainer {
       throw .option(name: "--targets", problem: "names no matrix of this model; name others")
     }
     pass = TrainingPass(trained)
+    if case .agreement(let draws) = options.objective {
+      guard data.examples.allSatisfy({ $0.picture != nil }) else {
+        throw .option(name: "--objective", problem: "cider is of captions; give pictures")
+      }
+      criticism = SelfCriticism(trained, data, draws: draws)
+    } else {
+      criticism = nil
+    }
     order = ExampleOrder(count: data.groups.count, seed: options.seed, shuffles: options.shuffles)
     (steps, totalTokens) = Self.length(data, options, order)
     optimizer = AdamW(weightDecay: options.weightDecay, clip: options.clip)
@@ -150,9 +161,13 @@ public final class Trainer {
 
   private func makeStep(_ report: (TrainingEvent) throws -> Void) throws -> TrainingStep {
     let clock = ContinuousClock(), start = clock.now
-    let groups = order.examples(step: step, size: options.rowsPerStep).map { data.groups[$0] }
-    let batches = batches(of: data, groups)
-    let weight = batches.reduce(0) { $0 + $1.weight }
+    let groups = order.examples(step: step, size: options.rowsPerStep).map {
+      Array(data.examples[data.groups[$0]])
+    }
+    let drawn = try criticism?.draw(groups, seed: options.seed &+ UInt64(step) &* 0x1_0000_0001)
+    let batches = batches(drawn?.groups ?? groups)
+    // Where all captions of a step are as good as each other, nothing is learnt.
+    let weight = max(batches.reduce(0) { $0 + $1.weight }, 1e-9)
     for parameter in trained.parameters { trained.kernels.clear(parameter.gradient) }
     var loss = 0.0, done = tokens
     for (index, batch) in batches.enumerated() {
@@ -173,19 +188,20 @@ public final class Trainer {
     let stepTokens = done - tokens
     tokens = done
     return TrainingStep(
-      number: step, total: steps, loss: loss / weight, rate: rate, norm: norm, tokens: tokens,
-      totalTokens: totalTokens, seconds: (clock.now - start) / .seconds(1), stepTokens: stepTokens)
+      number: step, total: steps, loss: drawn.map { -$0.agreement } ?? loss / weight, rate: rate, norm: norm,
+      tokens: tokens, totalTokens: totalTokens, seconds: (clock.now - start) / .seconds(1),
+      stepTokens: stepTokens)
   }
 
   /// With dropout each row has a beginning of its own, for what is dropped differs.
-  private func batches(of data: TrainingData, _ groups: [Range<Int>]) -> [PackedBatch] {
+  private func batches(_ groups: [[TrainingExample]]) -> [PackedBatch] {
     func batches(_ examples: [TrainingExample]) -> [PackedBatch] {
       PackedBatch.batches(
         examples, limit: options.batchTokens, sharesBeginning: trained.dropout == 0)
     }
     // Those about one picture are laid out by themselves, for they have nearly all in common.
-    let rows = groups.filter { $0.count == 1 }.flatMap { data.examples[$0] }
-    return batches(rows) + groups.filter { $0.count > 1 }.flatMap { batches(Array(data.examples[$0])) }
+    return batches(groups.filter { $0.count == 1 }.flatMap(\.self))
+      + groups.filter { $0.count > 1 }.flatMap(batches)
   }
 
   private func evaluate(
@@ -201,11 +217,13 @@ public final class Trainer {
     try report(.evaluation(step: step, loss: loss, isBest: isBest))
   }
 
-  /// Nats per token that counts, over the first `rows` (or pictures) of some data; 0 for all.
+  /// Nats per token that counts, over the first `rows` (or pictures) of some data; 0 for all. Where captions are drawn
+  /// to learn from, how well the likeliest ones agree with people's, negative.
   public func loss(_ data: TrainingData, rows: Int = 0) throws -> Double {
-    let groups = Array(rows > 0 ? data.groups.prefix(rows) : data.groups[...])
+    let groups = (rows > 0 ? data.groups.prefix(rows) : data.groups[...]).map { Array(data.examples[$0]) }
+    if let criticism { return -(try criticism.measure(groups)) }
     var loss = 0.0, weight = 0.0
-    for batch in batches(of: data, groups) {
+    for batch in batches(groups) {
       try Task.checkCancellation()
       loss += pass.loss(batch)
       weight += batch.weight

@@ -1,7 +1,19 @@
+/// What a training makes better.
+public enum TrainingObjective: Sendable, Equatable {
+  /// The likelihood of the responses that are given.
+  case likelihood
+  /// How well captions that the model draws agree with those that are given, by CIDEr-D; for pictures.
+  ///
+  /// - `draws`: captions of each picture in a step, 2 to 16.
+  case agreement(draws: Int)
+}
+
 /// How a training runs.
 public struct TrainingOptions: Sendable, Equatable {
   /// What is trained.
   public var method = TrainingMethod.lora(LoRAOptions())
+  /// What is made better.
+  public var objective = TrainingObjective.likelihood
   /// Steps of the optimiser; nil for what `tokens` or `epochs` make.
   public var steps: Int?
   /// Tokens to train on; nil for what `epochs` make.
@@ -42,7 +54,9 @@ public struct TrainingOptions: Sendable, Equatable {
 
   /// What a run must have in common with the one that it continues.
   var identity: [(name: String, value: String)] {
-    [
+    let drawn: [(name: String, value: String)] =
+      if case .agreement(let draws) = objective { [("--draws", "\(draws)")] } else { [] }
+    return drawn + [
       ("the method", method.identity), ("--batch", "\(rowsPerStep)"), ("--batch-tokens", "\(batchTokens)"),
       ("--lr", "\(learningRate)"), ("--warmup", "\(warmup)"), ("--weight-decay", "\(weightDecay)"),
       ("--clip", "\(clip)"), ("--seed", "\(seed)"), ("--shuffle", "\(shuffles)"),

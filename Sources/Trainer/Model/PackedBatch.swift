@@ -90,8 +90,8 @@ package struct PackedBatch: Sendable {
     }
   }
 
-  /// The sum of the weights.
-  package var weight: Double { targets.reduce(0) { $0 + Double($1.weight) } }
+  /// The sum of the weights, as far as they are from 0.
+  package var weight: Double { targets.reduce(0) { $0 + Double(abs($1.weight)) } }
   /// Tokens that the longest row sees.
   package var longestRow: Int { segments.reduce(0) { max($0, $1.seen) } }
 
