@@ -45,9 +45,9 @@ struct CaptionCommand: AsyncParsableCommand {
   var maxTokens: Int?
   @Option(
     help:
-      "Continuations that are followed side by side, of which the likeliest is the caption (default: 5, long 1)."
+      "Continuations that are followed side by side, of which the likeliest is the caption."
   )
-  var beams: Int?
+  var beams = 1
   @Option(
     help: ArgumentHelp(
       "Draw which regions of the picture each word attended to: an SVG file, of one picture.",
@@ -113,7 +113,7 @@ struct CaptionCommand: AsyncParsableCommand {
     var options = GenerationOptions()
     options.recordsAttention = explain != nil || attention
     if let explain { try checkExplanation(explain, files) }
-    options.beams = beams ?? (length == .long ? 1 : 5)
+    options.beams = beams
     options.maxTokens = maxTokens ?? (length == .long ? 160 : 48)
     // A small model goes on and repeats itself after the sentence that it was asked for.
     if length == .short { options.stops = [". ", "\n"] }

