@@ -23,11 +23,16 @@
 // Runs of a panel that stay in the nearest cache, beside the tokens' activations.
 #define NEAR_RUNS 16
 
+// Runs of formats with superblocks that are rounded to 8 bits with one scale when they are packed: what scales of 16 or
+// 32 values cost is paid once for 128 then.
+#define COARSE_RUNS 4
+
 // A run of sixteen rows, transposed so that a 32-bit lane belongs to one row.
 typedef struct {
     uint8_t q[8][LANES][4];  // [four values][row][value]
-    float scale[2][LANES];   // one per 16 values
-    float minimum[2][LANES];
+    float scale[LANES];      // of COARSE_RUNS the first run's is that of all
+    float minimum[LANES];
+    float apart[2][LANES];   // as wide as duet_panel_bytes has them for all tiers
 } panel_run;
 
 // A run of a tile, so that one address serves all its tokens: a kernel that follows eight has too few registers for them.
@@ -36,21 +41,69 @@ typedef struct {
     float scale[TOKENS];
     int32_t middle[TOKENS];  // -128 times the sum of q
     float sum[TOKENS];       // the scale times the sum of q
-    float apart[TOKENS];
-    float half_sum[2][TOKENS];  // the same of the first and the last 16 values
-    int32_t half_middle[2][TOKENS];
 } tile_run;
 
+INLINE bool is_coarse(format f) { return f.runs > 1; }
 INLINE bool has_minimum(format f) { return f.has_minimum && f.middle == 0; }
+
+// Bits after the point of values that are still to be rounded.
+#define POINT 5
+// Bits by which q is moved up to be multiplied: as many as 16 have room for.
+INLINE int room_of(format f) { return f.is_signed ? 8 : 15 - (32 - __builtin_clz((unsigned)f.most)); }
+
+// The scale of COARSE_RUNS runs of a row, and their scales and minima as multiples of it in 16 bits.
+INLINE float coarsen(format f, const float weights[COARSE_RUNS][4], int16_t scale[COARSE_RUNS][2],
+                     int16_t minimum[COARSE_RUNS][2]) {
+    // [run][scale, scale, minimum, minimum]
+    const __m512 all = _mm512_loadu_ps(weights[0]);
+    const __m512 minima = _mm512_permute_ps(all, 0xee), scales = _mm512_permute_ps(all, 0x44);
+    __m512 most = _mm512_abs_ps(_mm512_fmadd_ps(scales, _mm512_set1_ps((float)f.most), minima));
+    float largest = _mm512_reduce_max_ps(_mm512_max_ps(most, _mm512_abs_ps(minima)));
+    float inverse = largest > 0 ? 127 / largest : 0;
+    // A product of two numbers of 16 bits loses the last 15.
+    const float one = (float)(1 << (15 + POINT - room_of(f)));
+    const __m512 factors =
+        _mm512_mask_blend_ps(0xcccc, _mm512_set1_ps(one * inverse), _mm512_set1_ps((1 << POINT) * inverse));
+    __m256i rounded = _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(_mm512_mul_ps(all, factors)));
+    int16_t out[COARSE_RUNS][4];
+    _mm256_storeu_si256((__m256i *)out, rounded);
+    for (int run = 0; run < COARSE_RUNS; run++) {
+        memcpy(scale[run], out[run], sizeof(scale[run]));
+        memcpy(minimum[run], out[run] + 2, sizeof(minimum[run]));
+    }
+    return largest / 127;
+}
+
+// A run of a row in steps of its coarse scale, with 128 added.
+INLINE __m256i rounded_run(format f, __m256i q, const int16_t scale[2], const int16_t minimum[2]) {
+    __m512i factor = _mm512_set1_epi16(scale[0]), low = _mm512_set1_epi16(minimum[0]);
+    if (f.halves) {
+        factor = _mm512_inserti64x4(factor, _mm256_set1_epi16(scale[1]), 1);
+        low = _mm512_inserti64x4(low, _mm256_set1_epi16(minimum[1]), 1);
+    }
+    __m512i wide = f.is_signed ? _mm512_cvtepi8_epi16(q) : _mm512_cvtepu8_epi16(q);
+    wide = _mm512_mulhrs_epi16(_mm512_slli_epi16(wide, (unsigned)room_of(f)), factor);
+    if (f.has_minimum) wide = _mm512_add_epi16(wide, low);
+    wide = _mm512_add_epi16(wide, _mm512_set1_epi16((128 << POINT) + (1 << (POINT - 1))));
+    return _mm512_cvtusepi16_epi8(_mm512_srli_epi16(wide, POINT));
+}
 
 // Packs eight lanes of all runs from `panel` on; `rows` of them are rows, of which the others repeat the last: their
 // results are never stored.
 INLINE void pack_lanes(format f, const uint8_t *weights, size_t row_bytes, size_t rows, size_t n,
                        panel_run *panel, size_t lane) {
-    float all[8][8][4];
+    float all[8][8][4], coarse[8 / COARSE_RUNS][8];
+    int16_t scales[8][8][2], minima[8][8][2];
     for (size_t block = 0; block < n / (DUET_RUN * f.runs); block++) {
         const uint8_t *at = weights + block * f.bytes;
-        for (size_t r = 0; r < rows && f.runs > 1; r++) f.prepare(at + r * row_bytes, all[r]);
+        for (size_t r = 0; r < rows && is_coarse(f); r++) f.prepare(at + r * row_bytes, all[r]);
+        // A vector of what was just stored by pieces would have to wait: first all, then all.
+        for (size_t r = 0; r < rows && is_coarse(f); r++) {
+            for (size_t run = 0; run < f.runs; run += COARSE_RUNS)
+                coarse[run / COARSE_RUNS][r] = coarsen(f, &all[r][run], &scales[r][run], &minima[r][run]);
+        }
+        for (size_t r = rows; r < 8 && is_coarse(f); r++)
+            for (size_t part = 0; part < f.runs / COARSE_RUNS; part++) coarse[part][r] = coarse[part][rows - 1];
 #pragma clang loop unroll(full)
         for (size_t run = 0; run < f.runs; run++, panel++) {
             __m256i q[8];
@@ -58,14 +111,20 @@ INLINE void pack_lanes(format f, const uint8_t *weights, size_t row_bytes, size_
             for (size_t r = 0; r < 8; r++) {
                 size_t row = r < rows ? r : rows - 1;
                 q[r] = f.quants(at + row * row_bytes, run);
+                if (is_coarse(f)) {
+                    q[r] = rounded_run(f, q[r], scales[row][run], minima[row][run]);
+                    continue;
+                }
                 if (f.is_signed) q[r] = _mm256_xor_si256(q[r], _mm256_set1_epi8((char)128));
-                fours[r] = f.runs > 1 ? _mm_loadu_ps(all[row][run]) : f.weight(at + row * row_bytes);
+                fours[r] = f.weight(at + row * row_bytes);
             }
-            __m256 of_lanes[4];
-            transpose_fours(fours, of_lanes);
-            for (int part = 0; part < 2; part++) {
-                _mm256_storeu_ps(panel->scale[part] + lane, of_lanes[part]);
-                if (has_minimum(f)) _mm256_storeu_ps(panel->minimum[part] + lane, of_lanes[2 + part]);
+            if (is_coarse(f)) {
+                _mm256_storeu_ps(panel->scale + lane, _mm256_loadu_ps(coarse[run / COARSE_RUNS]));
+            } else {
+                __m256 of_lanes[4];
+                transpose_fours(fours, of_lanes);
+                _mm256_storeu_ps(panel->scale + lane, of_lanes[0]);
+                if (has_minimum(f)) _mm256_storeu_ps(panel->minimum + lane, of_lanes[2]);
             }
             transpose(q);
             for (int i = 0; i < 8; i++) _mm256_storeu_si256((__m256i *)panel->q[i][lane], q[i]);
@@ -89,10 +148,6 @@ static void lay_token(const int8_t *q, const duet_run_scale *scales, size_t runs
         run->scale[token] = s.scale;
         run->middle[token] = s.middle[0] + s.middle[1];
         run->sum[token] = s.half[0] + s.half[1];
-        for (int half = 0; half < 2; half++) {
-            run->half_sum[half][token] = s.half[half];
-            run->half_middle[half][token] = s.middle[half];
-        }
     }
 }
 
@@ -101,21 +156,19 @@ static void lay_run(const int8_t *q, const duet_run_scale *scales, size_t stride
     __m256i values[TOKENS];
     __m128 fours[TOKENS];
     __m256 columns[4];
+    int32_t last[TOKENS];
     for (size_t t = 0; t < TOKENS; t++) {
         values[t] = _mm256_loadu_si256((const __m256i *)(q + DUET_RUN * stride * t));
         fours[t] = _mm_loadu_ps(&scales[stride * t].scale);
-        run->half_middle[1][t] = scales[stride * t].middle[1];
+        last[t] = scales[stride * t].middle[1];
     }
     transpose(values);
     for (size_t i = 0; i < 8; i++) _mm256_storeu_si256((__m256i *)run->q[i], values[i]);
     transpose_fours(fours, columns);
-    __m256i first = _mm256_castps_si256(columns[3]), last = _mm256_loadu_si256((const __m256i *)run->half_middle[1]);
+    __m256i first = _mm256_castps_si256(columns[3]);
     _mm256_storeu_ps(run->scale, columns[0]);
-    _mm256_storeu_si256((__m256i *)run->middle, _mm256_add_epi32(first, last));
+    _mm256_storeu_si256((__m256i *)run->middle, _mm256_add_epi32(first, _mm256_loadu_si256((const __m256i *)last)));
     _mm256_storeu_ps(run->sum, _mm256_add_ps(columns[1], columns[2]));
-    _mm256_storeu_ps(run->half_sum[0], columns[1]);
-    _mm256_storeu_ps(run->half_sum[1], columns[2]);
-    _mm256_storeu_si256((__m256i *)run->half_middle[0], first);
 }
 
 static void lay_in_tile(const int8_t *q, const duet_run_scale *scales, size_t stride, size_t runs, size_t token,
@@ -128,11 +181,11 @@ static void lay_in_tile(const int8_t *q, const duet_run_scale *scales, size_t st
         lay_token(q + DUET_RUN * stride * t, scales + stride * t, runs, token + t, tile);
 }
 
-// What the sums of a part of a run start at.
-INLINE __m512i start_of(format f, const tile_run *run, int part, size_t token) {
-    if (!f.is_signed && f.middle == 0) return _mm512_setzero_si512();
-    __m512i start = _mm512_set1_epi32(f.halves ? run->half_middle[part][token] : run->middle[token]);
-    return f.is_signed ? start : _mm512_srai_epi32(start, (unsigned)__builtin_ctz((unsigned)(128 / f.middle)));
+// What the sums of a run start at.
+INLINE __m512i start_of(format f, const tile_run *run, size_t token) {
+    if (is_coarse(f) || f.is_signed) return _mm512_set1_epi32(run->middle[token]);
+    if (f.middle == 0) return _mm512_setzero_si512();
+    return _mm512_srai_epi32(_mm512_set1_epi32(run->middle[token]), (unsigned)__builtin_ctz((unsigned)(128 / f.middle)));
 }
 
 INLINE __m512i broadcast_four(const int8_t q[4]) {
@@ -151,46 +204,42 @@ INLINE const panel_run *other(const panel_run *run, size_t panel, size_t stride)
     return (const panel_run *)((const char *)run + panel * stride);
 }
 
-// Adds the products of `runs` runs of some panels and of tokens of a tile from `token` on.
+// Adds the products of `runs` runs of some panels and of tokens of a tile from `token` on; of coarse ones the scale of
+// the panel's rows is left out.
 INLINE void add_products(format f, const panel_run *panel, size_t panels, size_t stride, const tile_run *tile,
                          size_t token, size_t runs, __m512 total[PANELS][TOKENS]) {
-    const int parts = f.halves ? 2 : 1, steps = 8 / parts;
     const size_t tokens = panels > 1 ? NEAR_TOKENS : TOKENS;
     for (const panel_run *run = panel; run < panel + runs; run++, tile++) {
+        __m512i sums[PANELS][TOKENS];
 #pragma clang loop unroll(full)
-        for (int part = 0; part < parts; part++) {
-            __m512i sums[PANELS][TOKENS];
+        for (size_t t = 0; t < tokens; t++) {
+            __m512i start = start_of(f, tile, token + t);
+            for (size_t p = 0; p < panels; p++) sums[p][t] = start;
+        }
+#pragma clang loop unroll(full)
+        for (int step = 0; step < 8; step++) {
+            __m512i w[PANELS];
+            for (size_t p = 0; p < panels; p++) w[p] = _mm512_loadu_si512(other(run, p, stride)->q[step]);
 #pragma clang loop unroll(full)
             for (size_t t = 0; t < tokens; t++) {
-                __m512i start = start_of(f, tile, part, token + t);
-                for (size_t p = 0; p < panels; p++) sums[p][t] = start;
+                __m512i four = broadcast_four(tile->q[step][token + t]);
+                for (size_t p = 0; p < panels; p++) sums[p][t] = _mm512_dpbusd_epi32(sums[p][t], w[p], four);
             }
+        }
 #pragma clang loop unroll(full)
-            for (int step = part * steps; step < (part + 1) * steps; step++) {
-                __m512i w[PANELS];
-                for (size_t p = 0; p < panels; p++) w[p] = _mm512_loadu_si512(other(run, p, stride)->q[step]);
+        for (size_t p = 0; p < panels; p++) {
+            __m512 scale = is_coarse(f) ? _mm512_set1_ps(1) : _mm512_loadu_ps(other(run, p, stride)->scale);
 #pragma clang loop unroll(full)
-                for (size_t t = 0; t < tokens; t++) {
-                    __m512i four = broadcast_four(tile->q[step][token + t]);
-                    for (size_t p = 0; p < panels; p++) sums[p][t] = _mm512_dpbusd_epi32(sums[p][t], w[p], four);
-                }
+            for (size_t t = 0; t < tokens; t++) {
+                __m512 both = _mm512_set1_ps(tile->scale[token + t]);
+                if (!is_coarse(f)) both = _mm512_mul_ps(scale, both);
+                total[p][t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[p][t]), both, total[p][t]);
             }
+            if (is_coarse(f) || !has_minimum(f)) continue;
+            __m512 minimum = _mm512_loadu_ps(other(run, p, stride)->minimum);
 #pragma clang loop unroll(full)
-            for (size_t p = 0; p < panels; p++) {
-                __m512 scale = _mm512_loadu_ps(other(run, p, stride)->scale[part]);
-#pragma clang loop unroll(full)
-                for (size_t t = 0; t < tokens; t++) {
-                    __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(tile->scale[token + t]));
-                    total[p][t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[p][t]), both, total[p][t]);
-                }
-                if (!has_minimum(f)) continue;
-                __m512 minimum = _mm512_loadu_ps(other(run, p, stride)->minimum[part]);
-#pragma clang loop unroll(full)
-                for (size_t t = 0; t < tokens; t++) {
-                    float sum = f.halves ? tile->half_sum[part][token + t] : tile->sum[token + t];
-                    total[p][t] = _mm512_fmadd_ps(minimum, _mm512_set1_ps(sum), total[p][t]);
-                }
-            }
+            for (size_t t = 0; t < tokens; t++)
+                total[p][t] = _mm512_fmadd_ps(minimum, _mm512_set1_ps(tile->sum[token + t]), total[p][t]);
         }
     }
 }
@@ -200,22 +249,35 @@ INLINE void add_products(format f, const panel_run *panel, size_t panels, size_t
 INLINE void multiply_some(format f, const panel_run *panel, size_t panels, size_t stride, size_t rows, size_t runs,
                           const tile_run *tile, size_t token, size_t tokens, bool first, float *out,
                           size_t out_stride) {
-    const size_t most = panels > 1 ? NEAR_TOKENS : TOKENS;
-    __m512 total[PANELS][TOKENS];
+    const size_t most = panels > 1 ? NEAR_TOKENS : TOKENS, part = is_coarse(f) ? COARSE_RUNS : runs;
     __mmask16 mask[PANELS];
     for (size_t p = 0; p < panels; p++) {
         size_t left = rows - p * LANES;
         mask[p] = left >= LANES ? 0xffff : (__mmask16)((1 << left) - 1);
-#pragma clang loop unroll(full)
-        for (size_t t = 0; t < most; t++)
-            total[p][t] = first || t >= tokens ? _mm512_setzero_ps()
-                                               : _mm512_maskz_loadu_ps(mask[p], out + t * out_stride + p * LANES);
     }
-    add_products(f, panel, panels, stride, tile, token, runs, total);
-    for (size_t p = 0; p < panels; p++) {
+    for (const panel_run *end = panel + runs; panel < end; panel += part, tile += part, first = false) {
+        __m512 total[PANELS][TOKENS];
+        for (size_t p = 0; p < panels; p++) {
 #pragma clang loop unroll(full)
-        for (size_t t = 0; t < most; t++)
-            if (t < tokens) _mm512_mask_storeu_ps(out + t * out_stride + p * LANES, mask[p], total[p][t]);
+            for (size_t t = 0; t < most; t++)
+                total[p][t] = is_coarse(f) || first || t >= tokens
+                                  ? _mm512_setzero_ps()
+                                  : _mm512_maskz_loadu_ps(mask[p], out + t * out_stride + p * LANES);
+        }
+        add_products(f, panel, panels, stride, tile, token, part, total);
+        for (size_t p = 0; p < panels; p++) {
+            __m512 scale = is_coarse(f) ? _mm512_loadu_ps(other(panel, p, stride)->scale) : _mm512_set1_ps(1);
+#pragma clang loop unroll(full)
+            for (size_t t = 0; t < most; t++) {
+                if (t >= tokens) continue;
+                float *to = out + t * out_stride + p * LANES;
+                if (is_coarse(f)) {
+                    __m512 before = first ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(mask[p], to);
+                    total[p][t] = _mm512_fmadd_ps(total[p][t], scale, before);
+                }
+                _mm512_mask_storeu_ps(to, mask[p], total[p][t]);
+            }
+        }
     }
 }
 
@@ -233,12 +295,13 @@ INLINE void multiply_tile(format f, const panel_run *panel, size_t stride, size_
 typedef void (*tile_product)(const panel_run *panel, size_t stride, size_t rows, size_t runs, const tile_run *tile,
                              size_t tokens, bool first, float *out, size_t out_stride);
 
-static void multiply_tiles(tile_product product, const panel_run *panel, size_t rows, size_t n, const tile_run *tiles,
-                           size_t tokens, float *out, size_t out_stride) {
+// `unit` runs stay together.
+static void multiply_tiles(tile_product product, size_t unit, const panel_run *panel, size_t rows, size_t n,
+                           const tile_run *tiles, size_t tokens, float *out, size_t out_stride) {
     const size_t runs = n / DUET_RUN, parts = (runs + NEAR_RUNS - 1) / NEAR_RUNS;
     const size_t stride = runs * sizeof(panel_run) + DUET_PANEL_GAP;
     for (size_t part = 0; part < parts; part++) {
-        size_t first = runs * part / parts, last = runs * (part + 1) / parts;
+        size_t first = runs / unit * part / parts * unit, last = runs / unit * (part + 1) / parts * unit;
         for (size_t t = 0; t < tokens; t += TOKENS) {
             size_t some = tokens - t < TOKENS ? tokens - t : TOKENS;
             product(panel + first, stride, rows, last - first, tiles + t / TOKENS * runs + first, some, part == 0,
@@ -275,7 +338,8 @@ static void multiply(tile_product product, const panel_run *panel, size_t rows, 
     }                                                                                                           \
     static void multiply_tiles_##TYPE(const void *panel, size_t rows, size_t n, const void *tiles,              \
                                       size_t tokens, float *out, size_t out_stride) {                           \
-        multiply_tiles(tile_##TYPE, panel, rows, n, tiles, tokens, out, out_stride);                            \
+        const size_t unit = is_coarse(format_##TYPE) ? COARSE_RUNS : 1;                                         \
+        multiply_tiles(tile_##TYPE, unit, panel, rows, n, tiles, tokens, out, out_stride);                      \
     }                                                                                                           \
     static void multiply_##TYPE(const void *panel, size_t rows, size_t n, const duet_activations *a,            \
                                 size_t tokens, float *out, size_t out_stride) {                                 \

@@ -125,10 +125,10 @@ package final class Decoder {
     return rows
   }
 
-  /// Room is made for one token, for as many as are multiplied directly, or for a whole batch.
+  /// Room is made for one token, for as many as are multiplied directly, for half a batch or a whole one.
   private func grow(_ tokens: Int) {
     guard tokens > space.capacity else { return }
-    let room = tokens <= Self.directTokens ? min(Self.directTokens, capacity) : capacity
+    let room = [Self.directTokens, capacity / 2].first { tokens <= $0 && $0 < capacity } ?? capacity
     space = Workspace(config, capacity: room, threads: pool.threadCount, operations: operations)
   }
 

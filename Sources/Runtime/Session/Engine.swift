@@ -10,7 +10,7 @@ public struct EngineOptions: Sendable {
   public var contextLength: Int?
   /// Tokens of a prompt that are read at a time, 1 to 4,096; fewer where they would take over a
   /// gigabyte of buffers.
-  public var batch = 256
+  public var batch = 512
   /// Bytes of cache pages that are kept for prompts that begin alike.
   public var pageStoreBytes = 128 << 20
   /// A folder where the keys and values of long prompts are kept, so that they need not be computed
