@@ -58,7 +58,8 @@ INLINE float coarsen(format f, const float weights[COARSE_RUNS][4], int16_t scal
     const __m512 all = _mm512_loadu_ps(weights[0]);
     const __m512 minima = _mm512_permute_ps(all, 0xee), scales = _mm512_permute_ps(all, 0x44);
     __m512 most = _mm512_abs_ps(_mm512_fmadd_ps(scales, _mm512_set1_ps((float)f.most), minima));
-    float largest = _mm512_reduce_max_ps(_mm512_max_ps(most, _mm512_abs_ps(minima)));
+    // Of two operands of which one is no number the second comes out: a scale that is none stays so.
+    float largest = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(minima), most));
     float inverse = largest > 0 ? 127 / largest : 0;
     // A product of two numbers of 16 bits loses the last 15.
     const float one = (float)(1 << (15 + POINT - room_of(f)));

@@ -13,8 +13,12 @@ enum CoreType {
     guard Folders.environment[variable] == nil, let type = MatrixProduct.coreType(for: kernels) else {
       return
     }
-    unsafe setenv(variable, type, 1)
     #if os(Linux)
+      unsafe setenv(variable, type, 1)
+      // The new program's first thread gets this one's mask, and threads of the pool let no signal through.
+      var none = sigset_t()
+      unsafe sigemptyset(&none)
+      unsafe pthread_sigmask(SIG_SETMASK, &none, nil)
       var arguments = unsafe CommandLine.arguments.map { unsafe strdup($0) }
       unsafe arguments.append(nil)
       // Comes back only where that fails; all goes on then, but slower.

@@ -31,7 +31,8 @@ struct TrainCommand: AsyncParsableCommand {
       line), or JSON lines {"image": "photo.jpg", "captions": ["…"]}. A row is a picture with all its captions.
 
       With --objective cider the model draws captions of its own, and learns from how well they agree with those that \
-      are given (CIDEr-D); this is for the end, once it describes pictures well. Losses then are that agreement, negative.
+      are given (CIDEr-D); this is for the end, once it describes pictures well. Measured then is that agreement, in \
+      the terminal in hundredths, instead of a loss.
 
       Examples:
         duet train --vision encoder.gguf --data photos/ --out vision.gguf
@@ -82,6 +83,9 @@ struct TrainCommand: AsyncParsableCommand {
     }
     if vision.encoder == nil, vision.objective == .cider {
       throw ValidationError("--objective cider needs --vision: it is of captions")
+    }
+    if vision.objective == .cider, training.tokens != nil {
+      throw ValidationError("--tokens cannot be counted before they are drawn; give --steps or --epochs")
     }
     if vision.encoder == nil, method == .projector {
       throw ValidationError("--method projector needs --vision")

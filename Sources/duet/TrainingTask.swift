@@ -63,10 +63,12 @@ struct VisionFlags: ParsableArguments {
       "likelihood learns the captions that are given, cider from captions drawn: how well they agree with those.",
       valueName: "objective"))
   var objective = Objective.likelihood
-  @Option(help: "With --objective cider, captions that are drawn of each picture in a step.")
-  var draws = 6
+  @Option(help: "With --objective cider, captions that are drawn of each picture in a step (default: 6).")
+  var draws: Int?
 
-  var trainingObjective: TrainingObjective { objective == .cider ? .agreement(draws: draws) : .likelihood }
+  var trainingObjective: TrainingObjective {
+    objective == .cider ? .agreement(draws: draws ?? 6) : .likelihood
+  }
 
   /// The largest rate, of a projector alone or with matrices of the model.
   func learningRate(alone: Bool) -> Double { objective == .cider ? 2e-4 : alone ? 1e-3 : 5e-4 }
@@ -74,6 +76,7 @@ struct VisionFlags: ParsableArguments {
   func validate() throws {
     try check("--hidden", hidden, 32...65_536)
     try check("--draws", draws, 2...16)
+    if draws != nil, objective != .cider { throw ValidationError("--draws needs --objective cider") }
     if question.isEmpty { throw ValidationError("--question is empty") }
   }
 

@@ -7,8 +7,11 @@ extension TrainableModel {
   ///   - path: of the file, which appears when it is complete.
   ///   - name: what the adapter is called.
   ///   - replaces: whether a file that is there may be replaced.
+  ///   - isReproducible: whether the file can be made again at any time.
   /// - Throws: `TrainingError`.
-  package func writeAdapter(_ path: String, name: String, replaces: Bool = true) throws(TrainingError) {
+  package func writeAdapter(
+    _ path: String, name: String, replaces: Bool = true, isReproducible: Bool = false
+  ) throws(TrainingError) {
     guard let options = method.lora else {
       throw .adapter(path: path, problem: "only a training by LoRA makes an adapter")
     }
@@ -17,12 +20,15 @@ extension TrainableModel {
       ("general.name", .string(name)), ("adapter.type", .string("lora")),
       ("adapter.lora.alpha", .float(Double(options.alpha), .float32)),
     ]
-    try write(decoderParameters.map { ($0.name, $0.shape, $0.value) }, metadata, path, replaces: replaces)
+    try write(
+      decoderParameters.map { ($0.name, $0.shape, $0.value) }, metadata, path, replaces: replaces,
+      isReproducible: isReproducible)
   }
 
   private func write(
     _ tensors: [(name: String, shape: [Int], values: FloatBuffer)],
-    _ metadata: [(key: String, value: GGUFValue)], _ path: String, replaces: Bool
+    _ metadata: [(key: String, value: GGUFValue)], _ path: String, replaces: Bool,
+    isReproducible: Bool
   ) throws(TrainingError) {
     do {
       let writer = try GGUFWriter(
@@ -31,7 +37,7 @@ extension TrainableModel {
       for tensor in tensors {
         try tensor.values.withSpan(0..<tensor.values.count) { try writer.write($0) }
       }
-      try writer.finish()
+      try writer.finish(isReproducible: isReproducible)
     } catch let error as GGUFWriteError {
       throw .file(error)
     } catch {

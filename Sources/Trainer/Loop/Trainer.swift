@@ -6,7 +6,7 @@ public enum TrainingEvent: Sendable {
   case progress(tokens: Int, of: Int)
   /// A step of the optimiser was made.
   case step(TrainingStep)
-  /// The held-out rows were measured.
+  /// The held-out rows were measured, as `Trainer.loss(_:rows:)` does.
   case evaluation(step: Int, loss: Double, isBest: Bool)
   /// A checkpoint was written.
   case checkpoint(step: Int)
@@ -53,7 +53,7 @@ public final class Trainer {
   public private(set) var step = 0
   /// Tokens trained on.
   public private(set) var tokens = 0
-  /// The lowest loss on held-out rows, and when it was measured.
+  /// The lowest loss on held-out rows, as `loss(_:rows:)` gives it, and when it was measured.
   public private(set) var best: (loss: Double, step: Int)?
   package let trained: TrainableModel
   package let pass: TrainingPass
@@ -82,8 +82,11 @@ public final class Trainer {
     }
     pass = TrainingPass(trained)
     if case .agreement(let draws) = options.objective {
-      guard data.examples.allSatisfy({ $0.picture != nil }) else {
+      guard (data.examples + (heldOut?.examples ?? [])).allSatisfy({ $0.picture != nil }) else {
         throw .option(name: "--objective", problem: "cider is of captions; give pictures")
+      }
+      guard (2...Decoder.directTokens).contains(draws) else {
+        throw .option(name: "--draws", problem: "is \(draws); give 2 to \(Decoder.directTokens)")
       }
       criticism = SelfCriticism(trained, data, draws: draws)
     } else {
@@ -96,7 +99,7 @@ public final class Trainer {
       largest: options.learningRate, warmup: Int((options.warmup * Double(steps)).rounded()), steps: steps)
   }
 
-  /// Steps and tokens of the whole run.
+  /// Steps and tokens of the whole run; of captions that are yet to be drawn, as many as if they were like those given.
   private static func length(
     _ data: TrainingData, _ options: TrainingOptions, _ order: ExampleOrder
   ) -> (steps: Int, tokens: Int) {
@@ -107,7 +110,12 @@ public final class Trainer {
     var steps = 0, tokens = 0
     while steps < limit, tokens < options.tokens ?? Int.max {
       for index in order.examples(step: steps, size: size) {
-        for example in data.examples[data.groups[index]] { tokens += example.tokens.count - 1 }
+        let group = data.examples[data.groups[index]], given = group.reduce(0) { $0 + $1.tokens.count - 1 }
+        if case .agreement(let draws) = options.objective {
+          tokens += given * draws / group.count
+        } else {
+          tokens += given
+        }
       }
       steps += 1
     }
@@ -166,7 +174,7 @@ public final class Trainer {
     }
     let drawn = try criticism?.draw(groups, seed: options.seed &+ UInt64(step) &* 0x1_0000_0001)
     let batches = batches(drawn?.groups ?? groups)
-    // Where all captions of a step are as good as each other, nothing is learnt.
+    // Where all captions of a step are as good as each other, there are no batches, and the gradient is zero.
     let weight = max(batches.reduce(0) { $0 + $1.weight }, 1e-9)
     for parameter in trained.parameters { trained.kernels.clear(parameter.gradient) }
     var loss = 0.0, done = tokens
@@ -219,6 +227,9 @@ public final class Trainer {
 
   /// Nats per token that counts, over the first `rows` (or pictures) of some data; 0 for all. Where captions are drawn
   /// to learn from, how well the likeliest ones agree with people's, negative.
+  ///
+  /// - Throws: `CancellationError`; `TrainingError` where no captions can be drawn.
+  /// - Complexity: O(tokens) columns of passes.
   public func loss(_ data: TrainingData, rows: Int = 0) throws -> Double {
     let groups = (rows > 0 ? data.groups.prefix(rows) : data.groups[...]).map { Array(data.examples[$0]) }
     if let criticism { return -(try criticism.measure(groups)) }

@@ -54,10 +54,10 @@ public struct TrainingOptions: Sendable, Equatable {
 
   /// What a run must have in common with the one that it continues.
   var identity: [(name: String, value: String)] {
-    let drawn: [(name: String, value: String)] =
-      if case .agreement(let draws) = objective { [("--draws", "\(draws)")] } else { [] }
-    return drawn + [
-      ("the method", method.identity), ("--batch", "\(rowsPerStep)"), ("--batch-tokens", "\(batchTokens)"),
+    let drawn = if case .agreement(let draws) = objective { " by \(draws) draws" } else { "" }
+    return [
+      ("the method", method.identity + drawn), ("--batch", "\(rowsPerStep)"),
+      ("--batch-tokens", "\(batchTokens)"),
       ("--lr", "\(learningRate)"), ("--warmup", "\(warmup)"), ("--weight-decay", "\(weightDecay)"),
       ("--clip", "\(clip)"), ("--seed", "\(seed)"), ("--shuffle", "\(shuffles)"),
       ("--eval-every", "\(evaluationInterval)"), ("--eval-rows", "\(evaluationRows)"),

@@ -18,7 +18,9 @@ package struct CaptionAgreement {
   private static let deviation = 6.0
 
   private struct Vector {
-    /// For each length the weights of its rows of words.
+    /// For each length its rows of words in the order in which they come, so that sums have one order.
+    var rows: [[[String]]]
+    /// For each length the weights of its rows.
     var weights: [[[String]: Double]]
     var norms: [Double]
     var length: Int
@@ -44,6 +46,7 @@ package struct CaptionAgreement {
   ///   - caption: what was said.
   ///   - ends: whether it came to its end.
   ///   - references: what people said.
+  /// - Complexity: O(words of all).
   package func score(_ caption: String, ends: Bool, references: [String]) -> Double {
     guard !references.isEmpty else { return 0 }
     let own = vector(Self.words(caption, ends: ends))
@@ -64,13 +67,18 @@ package struct CaptionAgreement {
   }
 
   private func vector(_ words: [String]) -> Vector {
-    let weights = Self.rows(words).map { rows in
-      rows.reduce(into: [[String]: Double]()) { weights, row in
+    var vector = Vector(rows: [], weights: [], norms: [], length: words.count)
+    for rows in Self.rows(words) {
+      var order: [[String]] = [], weights: [[String]: Double] = [:]
+      for row in rows {
+        if weights[row] == nil { order.append(row) }
         weights[row, default: 0] += max(0, pictures - log(Double(max(frequencies[row] ?? 0, 1))))
       }
+      vector.rows.append(order)
+      vector.norms.append(sqrt(order.reduce(0) { $0 + (weights[$1] ?? 0) * (weights[$1] ?? 0) }))
+      vector.weights.append(weights)
     }
-    let norms = weights.map { sqrt($0.values.reduce(0) { $0 + $1 * $1 }) }
-    return Vector(weights: weights, norms: norms, length: words.count)
+    return vector
   }
 
   /// The sum over lengths of rows.
@@ -78,9 +86,9 @@ package struct CaptionAgreement {
     let difference = Double(own.length - other.length) / Self.deviation
     return exp(-difference * difference / 2)
       * (0..<Self.longest).reduce(0) { total, length in
-        let product = own.weights[length].reduce(0) { sum, row in
-          let weight = other.weights[length][row.key] ?? 0
-          return sum + min(row.value, weight) * weight
+        let product = own.rows[length].reduce(0) { sum, row in
+          let mine = own.weights[length][row] ?? 0, weight = other.weights[length][row] ?? 0
+          return sum + min(mine, weight) * weight
         }
         let norms = own.norms[length] * other.norms[length]
         return norms > 0 ? total + product / norms : total

@@ -87,8 +87,10 @@ final class CaptionSampler {
     var options = SamplingOptions()
     // The whole vocabulary but for what hardly ever comes.
     (options.temperature, options.topK, options.topP, options.minP) = (temperature, 0, 1, 1e-4)
-    return (0..<count).map { number in
-      options.seed = seed &+ UInt64(index * Decoder.directTokens + number) &* 0x9E37_79B9_7F4A_7C15
+    // Seeds that are drawn themselves: those of a sequence would give one stream of numbers, shifted.
+    var seeds = RandomSource(seed: seed &+ UInt64(index) &* 0xD134_2543_DE82_EF95)
+    return (0..<count).map { _ in
+      options.seed = seeds.next()
       var draw = Draw(prompt: index, sequence: sequence.fork(), sampler: Sampler(options))
       choose(&draw, row: 0)
       return draw
@@ -123,7 +125,7 @@ final class CaptionSampler {
     guard trained.method.lora != nil else { return nil }
     let path = "\(FileManager.default.temporaryDirectory.path)/duet-\(UUID().uuidString).gguf"
     defer { try? FileManager.default.removeItem(atPath: path) }
-    try trained.writeAdapter(path, name: "drawn from")
+    try trained.writeAdapter(path, name: "drawn from", isReproducible: true)
     do { return try Tuning(Adapter(path: path, for: model)) } catch {
       throw TrainingError.adapter(path: path, problem: "\(error)")
     }

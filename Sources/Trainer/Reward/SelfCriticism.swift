@@ -14,6 +14,8 @@ final class SelfCriticism {
   private let agreement: CaptionAgreement
   private let tokenizer: Tokenizer
   private let draws: Int
+  /// Smaller ones are roundings of captions that are as good as each other.
+  private static let leastAdvantage = 1e-6
 
   /// - Parameters:
   ///   - trained: what draws.
@@ -23,13 +25,19 @@ final class SelfCriticism {
     sampler = CaptionSampler(trained)
     tokenizer = trained.model.tokenizer
     self.draws = draws
+    // A picture counts once, however many views there are of it.
+    var known: Set<String> = []
+    let pictures = data.groups.filter {
+      $0.first.map { known.insert(data.examples[$0].id).inserted } ?? false
+    }
     agreement = CaptionAgreement(
-      data.groups.map { [tokenizer] group in data.examples[group].map { Self.text($0, tokenizer) } })
+      pictures.map { [tokenizer] group in data.examples[group].map { Self.text($0, tokenizer) } })
   }
 
   /// Draws captions of pictures, each group being the captions that people gave one.
   ///
   /// - Throws: `TrainingError`, `CancellationError`.
+  /// - Complexity: O(tokens drawn) columns of passes.
   func draw(_ groups: [[TrainingExample]], seed: UInt64) throws -> Drawn {
     let prompts = groups.compactMap(Self.prompt)
     let captions = try sampler.draw(prompts, count: draws, temperature: 1, seed: seed)
@@ -39,7 +47,7 @@ final class SelfCriticism {
       total += sum / Double(max(1, rewards.count))
       return zip(drawn.1, rewards).compactMap { caption, reward -> TrainingExample? in
         let advantage = reward - (sum - reward) / Double(max(1, rewards.count - 1))
-        guard advantage != 0, advantage.isFinite else { return nil }
+        guard abs(advantage) > Self.leastAdvantage else { return nil }
         let weights = [Float](repeating: 0, count: drawn.0.tokens.count)
         return TrainingExample(
           id: group[0].id, tokens: drawn.0.tokens + caption,
@@ -50,9 +58,11 @@ final class SelfCriticism {
     return Drawn(groups: examples, agreement: total / Double(max(1, groups.count)))
   }
 
-  /// How well the likeliest words agree with people's captions, in the mean over pictures.
+  /// How well the likeliest words agree with people's captions, in the mean over pictures: CIDEr-D by the frequencies of
+  /// the captions that are trained on.
   ///
   /// - Throws: `TrainingError`, `CancellationError`.
+  /// - Complexity: O(tokens drawn) columns of passes.
   func measure(_ groups: [[TrainingExample]]) throws -> Double {
     let captions = try sampler.draw(groups.compactMap(Self.prompt), count: 1, temperature: 0, seed: 0)
     let total = zip(groups, captions).reduce(0) { $0 + rewards($1.1, $1.0).reduce(0, +) }

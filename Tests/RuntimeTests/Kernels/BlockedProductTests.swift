@@ -12,6 +12,8 @@ import Testing
     // Two panels are left of the second group.
     (.q4_1, 256, 118, 21),
     (.q6_K, 256, 3, 1),
+    // Runs that share a scale stay together where they are taken in parts.
+    (.q5_K, 1_280, 40, 21), (.q6_K, 2_304, 35, 21), (.iq4_xs, 1_280, 40, 21),
   ]
 
   @Test(arguments: Kernels.all, shapes)

@@ -122,6 +122,36 @@ import Testing
     }
   }
 
+  /// Tokens of one value each read a panel's weights back, exactly but for what packing rounded.
+  @Test(arguments: Kernels.all, types.filter { $0.blockLength == 256 })
+  func `weights are rounded to the nearest step`(_ kernels: Kernels, _ type: TensorType) throws {
+    guard kernels.testDescription == "avx512" else { return }
+    var random = SplitMix(seed: UInt64(type.rawValue) + 300)
+    let n = 256, rows = 16, weights = RandomWeights.rows(rows, of: n, type, &random)
+    let most = try #require(Self.largest[type])
+    let tokens = (0..<n).map { place in
+      kernels.quantize((0..<n).map { $0 == place ? 127 : 0 })
+    }
+    let out = kernels.multiply(type, weights, rows: rows, tokens, stride: rows)
+    var errors: [Double] = []
+    for row in 0..<rows {
+      let bytes = Array(weights[row * type.rowBytes(n)..<(row + 1) * type.rowBytes(n)])
+      let runs = try #require(unpackRuns(bytes, type: type)), values = runs.flatMap(\.values)
+      for place in 0..<n {
+        let shared = runs[place / 128 * 4..<place / 128 * 4 + 4]
+        let range = shared.flatMap { run in
+          zip(run.scale, run.minimum).flatMap { [abs($1), abs($0 * most + $1)] }
+        }
+        let step = Double(range.max() ?? 0) / 127
+        if step > 0 { errors.append((Double(out[place * rows + row]) / 127 - values[place]) / step) }
+      }
+    }
+    let count = Double(errors.count), mean = errors.reduce(0, +) / count
+    let deviation = (errors.reduce(0) { $0 + $1 * $1 } / count).squareRoot()
+    #expect(count > 2_000 && errors.allSatisfy { abs($0) <= 0.56 })
+    #expect(abs(mean) < 0.05 && deviation < 0.33, "\(mean), \(deviation)")
+  }
+
   @Test(arguments: Kernels.all, types)
   func `a token's products do not depend on its neighbours in the panel`(
     _ kernels: Kernels, _ type: TensorType
