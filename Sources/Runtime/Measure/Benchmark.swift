@@ -124,7 +124,7 @@ extension Engine {
     var rest = tokens[...]
     while !rest.isEmpty {
       try Task.checkCancellation()
-      let piece = rest.prefix(self.options.batch)
+      let piece = rest.prefix(self.batch)
       rest = rest.dropFirst(piece.count)
       step(sequence, piece, wantsLogits: rest.isEmpty)
     }

@@ -48,7 +48,7 @@ extension Engine {
     _ logits: (@Sendable (Span<Float>) throws -> Void)?, _ progress: (Int) -> Void
   ) throws {
     // Logits are wide: batches are small enough that they stay below some tens of megabytes.
-    let batch = max(1, min(options.batch, (64 << 20) / (4 * model.config.vocabularySize)))
+    let batch = max(1, min(self.batch, (64 << 20) / (4 * model.config.vocabularySize)))
     for start in stride(from: 0, to: tokens.count, by: batch) {
       try Task.checkCancellation()
       let piece = tokens[start..<min(tokens.count, start + batch)]

@@ -111,9 +111,9 @@ struct AnswerGenerator {
       answered: answer.count, sampling: options.sampling)
     if answer.isEmpty { completion.usage.cachedTokens = cached }
     var rest = tokens[cached...]
-    while rest.count > engine.options.batch {
+    while rest.count > engine.batch {
       try Task.checkCancellation()
-      let piece = rest.prefix(engine.options.batch)
+      let piece = rest.prefix(engine.batch)
       await engine.read(sequence, piece)
       rest = rest.dropFirst(piece.count)
       yield(.prefill(done: tokens.count - rest.count, total: tokens.count))

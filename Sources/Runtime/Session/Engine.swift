@@ -9,8 +9,8 @@ public struct EngineOptions: Sendable {
   /// Tokens that a session may hold; nil for the model's own limit, at most 8,192.
   public var contextLength: Int?
   /// Tokens of a prompt that are read at a time, 1 to 4,096; fewer where they would take over a
-  /// gigabyte of buffers.
-  public var batch = 512
+  /// gigabyte of buffers. Nil for 256, or 512 where weights are in superblocks, which take long to unpack.
+  public var batch: Int?
   /// Bytes of cache pages that are kept for prompts that begin alike.
   public var pageStoreBytes = 128 << 20
   /// A folder where the keys and values of long prompts are kept, so that they need not be computed
@@ -34,6 +34,8 @@ public actor Engine {
   /// Tokens that a session may hold.
   public nonisolated let contextLength: Int
   package nonisolated let options: EngineOptions
+  /// Tokens of a prompt that are read at a time.
+  package nonisolated let batch: Int
   let decoder: Decoder
   let store: PageStore
   var states: [Int: SequenceState] = [:]
@@ -49,14 +51,15 @@ public actor Engine {
   /// Starts the threads. Buffers are made when they are first needed.
   public init(_ model: Model, _ options: EngineOptions = EngineOptions()) {
     self.model = model
-    var options = options
-    options.batch = max(1, min(options.batch, 4_096, Workspace.maximumTokens(model.config)))
     self.options = options
+    let hasSuperblocks = model.core.weights.layers.first?.gate.type.blockLength == 256
+    let most = min(4_096, Workspace.maximumTokens(model.config))
+    batch = max(1, min(options.batch ?? (hasSuperblocks ? 512 : 256), most))
     threads = max(1, min(options.threads ?? processorCount(), 256))
     contextLength = max(1, options.contextLength ?? min(model.config.contextLength, 8_192))
     let pool = ThreadPool(threadCount: threads)
     decoder = Decoder(
-      model.core, pool: pool, capacity: options.batch, precision: options.activations,
+      model.core, pool: pool, capacity: batch, precision: options.activations,
       contextLength: contextLength)
     let config = decoder.config
     let folder = options.pageFolder.map { path in

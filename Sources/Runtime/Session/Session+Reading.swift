@@ -101,8 +101,8 @@ extension Engine {
   ) -> [AnswerReading] {
     let sequence = sequence(tuning), last = prompt.tokens.count - 1
     sequence.pictures = prompt.pictures
-    for start in stride(from: 0, to: last, by: options.batch) {
-      step(sequence, prompt.tokens[start..<min(last, start + options.batch)], wantsLogits: false)
+    for start in stride(from: 0, to: last, by: batch) {
+      step(sequence, prompt.tokens[start..<min(last, start + batch)], wantsLogits: false)
     }
     sequence.watched = watching
     return continuations.map { tokens in
@@ -114,7 +114,7 @@ extension Engine {
   /// Attention is noted of every token of as many as are multiplied one by one, so that many are read at a time.
   private func reading(of tokens: [Int32], after first: Int32, _ sequence: CachedSequence) -> AnswerReading {
     let read = [first] + tokens.dropLast()
-    let size = sequence.watched == nil ? options.batch : min(options.batch, Decoder.directTokens)
+    let size = sequence.watched == nil ? batch : min(batch, Decoder.directTokens)
     var result = AnswerReading()
     for start in stride(from: 0, to: read.count, by: size) {
       withLogits(sequence, read[start..<min(read.count, start + size)]) { row, logits in
