@@ -172,14 +172,15 @@ public final class Trainer {
     let groups = order.examples(step: step, size: options.rowsPerStep).map {
       Array(data.examples[data.groups[$0]])
     }
-    let drawn = try criticism?.draw(groups, seed: options.seed &+ UInt64(step) &* 0x1_0000_0001)
+    let stepSeed = options.seed &+ UInt64(step) &* 0x1_0000_0001
+    let drawn = try criticism?.draw(groups, seed: stepSeed)
     let batches = batches(drawn?.groups ?? groups)
     // Where all captions of a step are as good as each other, there are no batches, and the gradient is zero.
     let weight = max(batches.reduce(0) { $0 + $1.weight }, 1e-9)
     for parameter in trained.parameters { trained.kernels.clear(parameter.gradient) }
     var loss = 0.0, done = tokens
     for (index, batch) in batches.enumerated() {
-      let seed = options.seed &+ UInt64(step) &* 0x1_0000_0001 &+ UInt64(index) &* 0x2545_F491_4F6C_DD1D
+      let seed = stepSeed &+ UInt64(index) &* 0x2545_F491_4F6C_DD1D
       loss += pass.accumulate(batch, scale: 1 / weight, dropoutSeed: seed)
       done += batch.rowTokens
       try report(.progress(tokens: done, of: totalTokens))

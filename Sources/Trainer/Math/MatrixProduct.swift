@@ -11,7 +11,7 @@ package enum MatrixProduct {
   }()
 
   /// What OpenBLAS must be told (`OPENBLAS_CORETYPE`, read when it is loaded) to use this processor's vectors; nil where
-  /// it does. A version older than a processor may take it for one of 2004, whose kernels are four times as slow.
+  /// it does. A version older than a processor may take it for one of 2004, with whose kernels training takes twice as long.
   ///
   /// - Parameter kernels: the runtime's own choice, "avx512" or "avx2".
   package static func coreType(for kernels: String) -> String? {

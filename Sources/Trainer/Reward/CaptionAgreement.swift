@@ -40,7 +40,7 @@ package struct CaptionAgreement {
     }
   }
 
-  /// 0 to 10, and for people's own captions about 1.
+  /// 0 to 10, the most where all references say the same as the caption.
   ///
   /// - Parameters:
   ///   - caption: what was said.
