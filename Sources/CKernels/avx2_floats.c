@@ -162,8 +162,9 @@ static void multiply(const void *panel, size_t rows, size_t n, const duet_activa
 
 #define PRODUCTS(TYPE)                                                                           \
     static void columns_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n,           \
-                               const duet_activations *a, size_t columns, float *out,            \
-                               size_t out_stride) {                                              \
+                               const duet_activations *a, size_t columns, duet_laid *laid,       \
+                               float *out, size_t out_stride) {                                  \
+        (void)laid;                                                                              \
         dot_columns(format_##TYPE, w, row_bytes, rows, n, a, columns, out, out_stride);          \
     }                                                                                            \
     static void dot_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n,               \

@@ -11,7 +11,6 @@ typedef struct {
     bool has_minimum;
     int middle;    // the q that stands for 0, where that makes the minimum; else 0
     bool halves;  // scales differ between the first and the last 16 values
-    int most;      // the largest q
     int widen;    // products of four that int16 can add up before they are widened
     void (*prepare)(const uint8_t *block, float weights[8][4]);
     __m128 (*weight)(const uint8_t *block);
@@ -199,10 +198,10 @@ UNPACK __m256i quants_IQ4_XS(const uint8_t *b, size_t run) {
         .runs = 1, .bytes = sizeof(duet_block_##NAME), .is_signed = SIGNED, .has_minimum = MINIMUM,      \
         .middle = MIDDLE, .widen = WIDEN, .weight = weight_##TYPE, .quants = quants_##TYPE,            \
     }
-#define SUPER(TYPE, NAME, SIGNED, MINIMUM, MIDDLE, HALVES, MOST, WIDEN, PREPARE)    \
+#define SUPER(TYPE, NAME, SIGNED, MINIMUM, MIDDLE, HALVES, WIDEN, PREPARE)          \
     (format) {                                                                       \
         .runs = 8, .bytes = sizeof(duet_block_##NAME), .is_signed = SIGNED, .has_minimum = MINIMUM,      \
-        .middle = MIDDLE, .halves = HALVES, .most = MOST, .widen = WIDEN, .prepare = PREPARE, .quants = quants_##TYPE, \
+        .middle = MIDDLE, .halves = HALVES, .widen = WIDEN, .prepare = PREPARE, .quants = quants_##TYPE, \
     }
 
 // int16 holds 32,767, and one product of four adds two pairs of at most q * 127 in each lane's
@@ -214,9 +213,9 @@ UNPACK __m256i quants_IQ4_XS(const uint8_t *b, size_t run) {
 #define format_Q8_0 SINGLE(Q8_0, q8_0, true, false, 0, 1)
 #define format_IQ4_NL SINGLE(IQ4_NL, iq4_nl, true, false, 0, 1)
 #define format_MXFP4 SINGLE(MXFP4, mxfp4, true, false, 0, 8)
-#define format_Q2_K SUPER(Q2_K, q2_k, false, true, 0, true, 3, 4, prepare_Q2_K)
-#define format_Q3_K SUPER(Q3_K, q3_k, false, true, 4, true, 7, 4, prepare_Q3_K)
-#define format_Q4_K SUPER(Q4_K, q4_k, false, true, 0, false, 15, 8, prepare_with_minima)
-#define format_Q5_K SUPER(Q5_K, q5_k, false, true, 0, false, 31, 4, prepare_with_minima)
-#define format_Q6_K SUPER(Q6_K, q6_k, false, true, 32, true, 63, 2, prepare_Q6_K)
-#define format_IQ4_XS SUPER(IQ4_XS, iq4_xs, true, false, 0, false, 127, 1, prepare_IQ4_XS)
+#define format_Q2_K SUPER(Q2_K, q2_k, false, true, 0, true, 4, prepare_Q2_K)
+#define format_Q3_K SUPER(Q3_K, q3_k, false, true, 4, true, 4, prepare_Q3_K)
+#define format_Q4_K SUPER(Q4_K, q4_k, false, true, 0, false, 8, prepare_with_minima)
+#define format_Q5_K SUPER(Q5_K, q5_k, false, true, 0, false, 4, prepare_with_minima)
+#define format_Q6_K SUPER(Q6_K, q6_k, false, true, 32, true, 2, prepare_Q6_K)
+#define format_IQ4_XS SUPER(IQ4_XS, iq4_xs, true, false, 0, false, 1, prepare_IQ4_XS)

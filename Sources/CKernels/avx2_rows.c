@@ -155,13 +155,14 @@ INLINE void dot_columns(group_format f, const void *weights, size_t row_bytes, s
 
 #define ROWS(TYPE)                                                                                  \
     static void columns_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n,              \
-                               const duet_activations *a, size_t columns, float *out,               \
-                               size_t out_stride) {                                                 \
+                               const duet_activations *a, size_t columns, duet_laid *laid,          \
+                               float *out, size_t out_stride) {                                     \
+        (void)laid;                                                                                 \
         dot_columns(group_##TYPE, w, row_bytes, rows, n, a, columns, out, out_stride);              \
     }                                                                                               \
     static void dot_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n,                  \
                            const duet_activations *a, float *out) {                                 \
-        columns_##TYPE(w, row_bytes, rows, n, a, 1, out, 0);                                        \
+        columns_##TYPE(w, row_bytes, rows, n, a, 1, NULL, out, 0);                                        \
     }
 DUET_FOR_QUANTIZED_TYPES(ROWS)
 

@@ -13,27 +13,15 @@
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"))), apply_to = function)
 
 #include "avx2_formats.h"
+#include "avx512_panels.h"
 #include "x86_panels.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
-// Rows that share a vector, which are those of a panel, and tokens that are multiplied at a time.
-#define LANES 16
+// Tokens that are multiplied at a time.
 #define TOKENS DUET_TILE_TOKENS
 // Runs of a panel that stay in the nearest cache, beside the tokens' activations.
 #define NEAR_RUNS 16
-
-// Runs of formats with superblocks that are rounded to 8 bits with one scale when they are packed: what scales of 16 or
-// 32 values cost is paid once for 128 then.
-#define COARSE_RUNS 4
-
-// A run of sixteen rows, transposed so that a 32-bit lane belongs to one row.
-typedef struct {
-    uint8_t q[8][LANES][4];  // [four values][row][value]
-    float scale[LANES];      // of COARSE_RUNS the first run's is that of all
-    float minimum[LANES];
-    float apart[2][LANES];   // as wide as duet_panel_bytes has them for all tiers
-} panel_run;
 
 // A run of a tile, so that one address serves all its tokens: a kernel that follows eight has too few registers for them.
 typedef struct {
@@ -43,93 +31,28 @@ typedef struct {
     float sum[TOKENS];       // the scale times the sum of q
 } tile_run;
 
-INLINE bool is_coarse(format f) { return f.runs > 1; }
 INLINE bool has_minimum(format f) { return f.has_minimum && f.middle == 0; }
-
-// Bits after the point of values that are still to be rounded.
-#define POINT 5
-// Bits by which q is moved up to be multiplied: as many as 16 have room for.
-INLINE int room_of(format f) { return f.is_signed ? 8 : 15 - (32 - __builtin_clz((unsigned)f.most)); }
-
-// The scale of COARSE_RUNS runs of a row, and their scales and minima as multiples of it in 16 bits.
-INLINE float coarsen(format f, const float weights[COARSE_RUNS][4], int16_t scale[COARSE_RUNS][2],
-                     int16_t minimum[COARSE_RUNS][2]) {
-    // [run][scale, scale, minimum, minimum]
-    const __m512 all = _mm512_loadu_ps(weights[0]);
-    const __m512 minima = _mm512_permute_ps(all, 0xee), scales = _mm512_permute_ps(all, 0x44);
-    __m512 most = _mm512_abs_ps(_mm512_fmadd_ps(scales, _mm512_set1_ps((float)f.most), minima));
-    // Of two operands of which one is no number the second comes out: a scale that is none stays so.
-    float largest = _mm512_reduce_max_ps(_mm512_max_ps(_mm512_abs_ps(minima), most));
-    float inverse = largest > 0 ? 127 / largest : 0;
-    // A product of two numbers of 16 bits loses the last 15.
-    const float one = (float)(1 << (15 + POINT - room_of(f)));
-    const __m512 factors =
-        _mm512_mask_blend_ps(0xcccc, _mm512_set1_ps(one * inverse), _mm512_set1_ps((1 << POINT) * inverse));
-    __m256i rounded = _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(_mm512_mul_ps(all, factors)));
-    int16_t out[COARSE_RUNS][4];
-    _mm256_storeu_si256((__m256i *)out, rounded);
-    for (int run = 0; run < COARSE_RUNS; run++) {
-        memcpy(scale[run], out[run], sizeof(scale[run]));
-        memcpy(minimum[run], out[run] + 2, sizeof(minimum[run]));
-    }
-    return largest / 127;
-}
-
-// A run of a row in steps of its coarse scale, with 128 added.
-INLINE __m256i rounded_run(format f, __m256i q, const int16_t scale[2], const int16_t minimum[2]) {
-    __m512i factor = _mm512_set1_epi16(scale[0]), low = _mm512_set1_epi16(minimum[0]);
-    if (f.halves) {
-        factor = _mm512_inserti64x4(factor, _mm256_set1_epi16(scale[1]), 1);
-        low = _mm512_inserti64x4(low, _mm256_set1_epi16(minimum[1]), 1);
-    }
-    __m512i wide = f.is_signed ? _mm512_cvtepi8_epi16(q) : _mm512_cvtepu8_epi16(q);
-    wide = _mm512_mulhrs_epi16(_mm512_slli_epi16(wide, (unsigned)room_of(f)), factor);
-    if (f.has_minimum) wide = _mm512_add_epi16(wide, low);
-    wide = _mm512_add_epi16(wide, _mm512_set1_epi16((128 << POINT) + (1 << (POINT - 1))));
-    return _mm512_cvtusepi16_epi8(_mm512_srli_epi16(wide, POINT));
-}
 
 // Packs eight lanes of all runs from `panel` on; `rows` of them are rows, of which the others repeat the last: their
 // results are never stored.
 INLINE void pack_lanes(format f, const uint8_t *weights, size_t row_bytes, size_t rows, size_t n,
                        panel_run *panel, size_t lane) {
-    float all[8][8][4], coarse[8 / COARSE_RUNS][8];
-    int16_t scales[8][8][2], minima[8][8][2];
-    for (size_t block = 0; block < n / (DUET_RUN * f.runs); block++) {
-        const uint8_t *at = weights + block * f.bytes;
-        for (size_t r = 0; r < rows && is_coarse(f); r++) f.prepare(at + r * row_bytes, all[r]);
-        // A vector of what was just stored by pieces would have to wait: first all, then all.
-        for (size_t r = 0; r < rows && is_coarse(f); r++) {
-            for (size_t run = 0; run < f.runs; run += COARSE_RUNS)
-                coarse[run / COARSE_RUNS][r] = coarsen(f, &all[r][run], &scales[r][run], &minima[r][run]);
+    for (size_t run = 0; run < n / DUET_RUN; run++, panel++) {
+        const uint8_t *at = weights + run * f.bytes;
+        __m256i q[8];
+        __m128 fours[8];
+        for (size_t r = 0; r < 8; r++) {
+            size_t row = r < rows ? r : rows - 1;
+            q[r] = f.quants(at + row * row_bytes, 0);
+            if (f.is_signed) q[r] = _mm256_xor_si256(q[r], _mm256_set1_epi8((char)128));
+            fours[r] = f.weight(at + row * row_bytes);
         }
-        for (size_t r = rows; r < 8 && is_coarse(f); r++)
-            for (size_t part = 0; part < f.runs / COARSE_RUNS; part++) coarse[part][r] = coarse[part][rows - 1];
-#pragma clang loop unroll(full)
-        for (size_t run = 0; run < f.runs; run++, panel++) {
-            __m256i q[8];
-            __m128 fours[8];
-            for (size_t r = 0; r < 8; r++) {
-                size_t row = r < rows ? r : rows - 1;
-                q[r] = f.quants(at + row * row_bytes, run);
-                if (is_coarse(f)) {
-                    q[r] = rounded_run(f, q[r], scales[row][run], minima[row][run]);
-                    continue;
-                }
-                if (f.is_signed) q[r] = _mm256_xor_si256(q[r], _mm256_set1_epi8((char)128));
-                fours[r] = f.weight(at + row * row_bytes);
-            }
-            if (is_coarse(f)) {
-                _mm256_storeu_ps(panel->scale + lane, _mm256_loadu_ps(coarse[run / COARSE_RUNS]));
-            } else {
-                __m256 of_lanes[4];
-                transpose_fours(fours, of_lanes);
-                _mm256_storeu_ps(panel->scale + lane, of_lanes[0]);
-                if (has_minimum(f)) _mm256_storeu_ps(panel->minimum + lane, of_lanes[2]);
-            }
-            transpose(q);
-            for (int i = 0; i < 8; i++) _mm256_storeu_si256((__m256i *)panel->q[i][lane], q[i]);
-        }
+        __m256 of_lanes[4];
+        transpose_fours(fours, of_lanes);
+        _mm256_storeu_ps(panel->scale + lane, of_lanes[0]);
+        if (has_minimum(f)) _mm256_storeu_ps(panel->minimum + lane, of_lanes[2]);
+        transpose(q);
+        for (int i = 0; i < 8; i++) _mm256_storeu_si256((__m256i *)panel->q[i][lane], q[i]);
     }
 }
 
@@ -184,7 +107,7 @@ static void lay_in_tile(const int8_t *q, const duet_run_scale *scales, size_t st
 
 // What the sums of a run start at.
 INLINE __m512i start_of(format f, const tile_run *run, size_t token) {
-    if (is_coarse(f) || f.is_signed) return _mm512_set1_epi32(run->middle[token]);
+    if (f.is_signed) return _mm512_set1_epi32(run->middle[token]);
     if (f.middle == 0) return _mm512_setzero_si512();
     return _mm512_srai_epi32(_mm512_set1_epi32(run->middle[token]), (unsigned)__builtin_ctz((unsigned)(128 / f.middle)));
 }
@@ -196,7 +119,7 @@ INLINE __m512i broadcast_four(const int8_t q[4]) {
 }
 
 // Panels that are multiplied at a time: what is fetched of the tokens serves all. They lie `stride` bytes apart.
-#define PANELS DUET_TILE_PANELS
+#define PANELS 3
 // Tokens whose sums of all panels, products and scaled, fit the registers. Twelve sums of products are as many as it takes
 // to begin two of these instructions a cycle, of which each waits four or five for the one before it.
 #define NEAR_TOKENS 4
@@ -205,8 +128,7 @@ INLINE const panel_run *other(const panel_run *run, size_t panel, size_t stride)
     return (const panel_run *)((const char *)run + panel * stride);
 }
 
-// Adds the products of `runs` runs of some panels and of tokens of a tile from `token` on; of coarse ones the scale of
-// the panel's rows is left out.
+// Adds the products of `runs` runs of some panels and of tokens of a tile from `token` on.
 INLINE void add_products(format f, const panel_run *panel, size_t panels, size_t stride, const tile_run *tile,
                          size_t token, size_t runs, __m512 total[PANELS][TOKENS]) {
     const size_t tokens = panels > 1 ? NEAR_TOKENS : TOKENS;
@@ -229,14 +151,13 @@ INLINE void add_products(format f, const panel_run *panel, size_t panels, size_t
         }
 #pragma clang loop unroll(full)
         for (size_t p = 0; p < panels; p++) {
-            __m512 scale = is_coarse(f) ? _mm512_set1_ps(1) : _mm512_loadu_ps(other(run, p, stride)->scale);
+            __m512 scale = _mm512_loadu_ps(other(run, p, stride)->scale);
 #pragma clang loop unroll(full)
             for (size_t t = 0; t < tokens; t++) {
-                __m512 both = _mm512_set1_ps(tile->scale[token + t]);
-                if (!is_coarse(f)) both = _mm512_mul_ps(scale, both);
+                __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(tile->scale[token + t]));
                 total[p][t] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[p][t]), both, total[p][t]);
             }
-            if (is_coarse(f) || !has_minimum(f)) continue;
+            if (!has_minimum(f)) continue;
             __m512 minimum = _mm512_loadu_ps(other(run, p, stride)->minimum);
 #pragma clang loop unroll(full)
             for (size_t t = 0; t < tokens; t++)
@@ -250,39 +171,26 @@ INLINE void add_products(format f, const panel_run *panel, size_t panels, size_t
 INLINE void multiply_some(format f, const panel_run *panel, size_t panels, size_t stride, size_t rows, size_t runs,
                           const tile_run *tile, size_t token, size_t tokens, bool first, float *out,
                           size_t out_stride) {
-    const size_t most = panels > 1 ? NEAR_TOKENS : TOKENS, part = is_coarse(f) ? COARSE_RUNS : runs;
+    const size_t most = panels > 1 ? NEAR_TOKENS : TOKENS;
     __mmask16 mask[PANELS];
+    __m512 total[PANELS][TOKENS];
     for (size_t p = 0; p < panels; p++) {
         size_t left = rows - p * LANES;
         mask[p] = left >= LANES ? 0xffff : (__mmask16)((1 << left) - 1);
+#pragma clang loop unroll(full)
+        for (size_t t = 0; t < most; t++)
+            total[p][t] = first || t >= tokens ? _mm512_setzero_ps()
+                                               : _mm512_maskz_loadu_ps(mask[p], out + t * out_stride + p * LANES);
     }
-    for (const panel_run *end = panel + runs; panel < end; panel += part, tile += part, first = false) {
-        __m512 total[PANELS][TOKENS];
-        for (size_t p = 0; p < panels; p++) {
+    add_products(f, panel, panels, stride, tile, token, runs, total);
+    for (size_t p = 0; p < panels; p++) {
 #pragma clang loop unroll(full)
-            for (size_t t = 0; t < most; t++)
-                total[p][t] = is_coarse(f) || first || t >= tokens
-                                  ? _mm512_setzero_ps()
-                                  : _mm512_maskz_loadu_ps(mask[p], out + t * out_stride + p * LANES);
-        }
-        add_products(f, panel, panels, stride, tile, token, part, total);
-        for (size_t p = 0; p < panels; p++) {
-            __m512 scale = is_coarse(f) ? _mm512_loadu_ps(other(panel, p, stride)->scale) : _mm512_set1_ps(1);
-#pragma clang loop unroll(full)
-            for (size_t t = 0; t < most; t++) {
-                if (t >= tokens) continue;
-                float *to = out + t * out_stride + p * LANES;
-                if (is_coarse(f)) {
-                    __m512 before = first ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(mask[p], to);
-                    total[p][t] = _mm512_fmadd_ps(total[p][t], scale, before);
-                }
-                _mm512_mask_storeu_ps(to, mask[p], total[p][t]);
-            }
-        }
+        for (size_t t = 0; t < most; t++)
+            if (t < tokens) _mm512_mask_storeu_ps(out + t * out_stride + p * LANES, mask[p], total[p][t]);
     }
 }
 
-// The same of a whole tile.
+// The same of a whole tile and of up to PANELS panels.
 INLINE void multiply_tile(format f, const panel_run *panel, size_t stride, size_t rows, size_t runs,
                           const tile_run *tile, size_t tokens, bool first, float *out, size_t out_stride) {
     if (rows <= LANES) return multiply_some(f, panel, 1, stride, rows, runs, tile, 0, tokens, first, out, out_stride);
@@ -293,33 +201,133 @@ INLINE void multiply_tile(format f, const panel_run *panel, size_t stride, size_
     }
 }
 
+// Results of a tile while parts of its rows are added up: where they belong they may lie pages apart.
+typedef struct {
+    _Alignas(64) float of[TOKENS][PANELS * LANES];
+} tile_results;
+
+// Added to a small whole number, the bits of the number BIAS_VALUE make those of BIAS_VALUE and that number in single
+// precision: no sum of a run, of at most 32 * 255 * 127, needs to be converted. What is too much is taken off at the beginning.
+#define BIAS_BITS 0x4b400000
+#define BIAS_VALUE 12582912.0f
+
+// What tokens of a tile begin with in COARSE_RUNS runs: sums of products, and what these add up to.
+typedef struct {
+    int32_t sum[COARSE_RUNS][TOKENS];
+    float total[TOKENS];
+} coarse_start;
+
+static coarse_start start_of_coarse(const tile_run *tile) {
+    coarse_start start;
+    __m256 scales = _mm256_setzero_ps();
+    for (size_t run = 0; run < COARSE_RUNS; run++) {
+        const __m256i middle = _mm256_loadu_si256((const __m256i *)tile[run].middle);
+        _mm256_storeu_si256((__m256i *)start.sum[run], _mm256_add_epi32(middle, _mm256_set1_epi32(BIAS_BITS)));
+        scales = _mm256_add_ps(scales, _mm256_loadu_ps(tile[run].scale));
+    }
+    _mm256_storeu_ps(start.total, _mm256_mul_ps(scales, _mm256_set1_ps(-BIAS_VALUE)));
+    return start;
+}
+
+// The products of COARSE_RUNS runs of coarse panels and of NEAR_TOKENS tokens.
+INLINE void multiply_coarse_runs(const panel_run *panel, size_t panels, size_t stride, const tile_run *tile,
+                                 const coarse_start *start, size_t token, bool first, tile_results *results) {
+    __m512 total[PANELS][NEAR_TOKENS];
+#pragma clang loop unroll(full)
+    for (size_t t = 0; t < NEAR_TOKENS; t++)
+        for (size_t p = 0; p < panels; p++) total[p][t] = _mm512_set1_ps(start->total[token + t]);
+    for (size_t run = 0; run < COARSE_RUNS; run++) {
+        __m512i sums[PANELS][NEAR_TOKENS];
+#pragma clang loop unroll(full)
+        for (size_t t = 0; t < NEAR_TOKENS; t++)
+            for (size_t p = 0; p < panels; p++) sums[p][t] = _mm512_set1_epi32(start->sum[run][token + t]);
+#pragma clang loop unroll(full)
+        for (int step = 0; step < 8; step++) {
+            __m512i w[PANELS];
+            for (size_t p = 0; p < panels; p++) w[p] = _mm512_loadu_si512(other(panel + run, p, stride)->q[step]);
+#pragma clang loop unroll(full)
+            for (size_t t = 0; t < NEAR_TOKENS; t++) {
+                __m512i four = broadcast_four(tile[run].q[step][token + t]);
+                for (size_t p = 0; p < panels; p++) sums[p][t] = _mm512_dpbusd_epi32(sums[p][t], w[p], four);
+            }
+        }
+#pragma clang loop unroll(full)
+        for (size_t t = 0; t < NEAR_TOKENS; t++) {
+            const __m512 scale = _mm512_set1_ps(tile[run].scale[token + t]);
+            for (size_t p = 0; p < panels; p++)
+                total[p][t] = _mm512_fmadd_ps(_mm512_castsi512_ps(sums[p][t]), scale, total[p][t]);
+        }
+    }
+    for (size_t p = 0; p < panels; p++) {
+        const __m512 scale = _mm512_loadu_ps(other(panel, p, stride)->scale);
+#pragma clang loop unroll(full)
+        for (size_t t = 0; t < NEAR_TOKENS; t++) {
+            float *to = &results->of[token + t][p * LANES];
+            const __m512 before = first ? _mm512_setzero_ps() : _mm512_load_ps(to);
+            _mm512_store_ps(to, _mm512_fmadd_ps(total[p][t], scale, before));
+        }
+    }
+}
+
+// What multiply_tile does, of coarse panels.
+static void multiply_coarse_tile(const panel_run *panel, size_t stride, size_t rows, size_t runs,
+                                 const tile_run *tile, size_t tokens, bool first, float *out, size_t out_stride) {
+    tile_results results;
+    for (size_t run = 0; run < runs; run += COARSE_RUNS) {
+        const coarse_start start = start_of_coarse(tile + run);
+        for (size_t t = 0; t < tokens; t += NEAR_TOKENS) {
+            if (rows <= LANES)
+                multiply_coarse_runs(panel + run, 1, stride, tile + run, &start, t, run == 0, &results);
+            else if (rows <= 2 * LANES)
+                multiply_coarse_runs(panel + run, 2, stride, tile + run, &start, t, run == 0, &results);
+            else multiply_coarse_runs(panel + run, PANELS, stride, tile + run, &start, t, run == 0, &results);
+        }
+    }
+    for (size_t row = 0; row < rows; row += LANES) {
+        const __mmask16 mask = rows - row >= LANES ? 0xffff : (__mmask16)((1 << (rows - row)) - 1);
+        for (size_t t = 0; t < tokens; t++) {
+            float *to = out + t * out_stride + row;
+            const __m512 before = first ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(mask, to);
+            _mm512_mask_storeu_ps(to, mask, _mm512_add_ps(before, _mm512_load_ps(&results.of[t][row])));
+        }
+    }
+}
+
 typedef void (*tile_product)(const panel_run *panel, size_t stride, size_t rows, size_t runs, const tile_run *tile,
                              size_t tokens, bool first, float *out, size_t out_stride);
 
-// `unit` runs stay together.
+// Runs are taken in equal parts of at most NEAR_RUNS, in which `unit` stay together: where a part begins.
+INLINE size_t part_start(size_t runs, size_t unit, size_t part) {
+    return runs / unit * part / ((runs + NEAR_RUNS - 1) / NEAR_RUNS) * unit;
+}
+
+// By PANELS panels at a time.
 static void multiply_tiles(tile_product product, size_t unit, const panel_run *panel, size_t rows, size_t n,
                            const tile_run *tiles, size_t tokens, float *out, size_t out_stride) {
-    const size_t runs = n / DUET_RUN, parts = (runs + NEAR_RUNS - 1) / NEAR_RUNS;
-    const size_t stride = runs * sizeof(panel_run) + DUET_PANEL_GAP;
-    for (size_t part = 0; part < parts; part++) {
-        size_t first = runs / unit * part / parts * unit, last = runs / unit * (part + 1) / parts * unit;
-        for (size_t t = 0; t < tokens; t += TOKENS) {
-            size_t some = tokens - t < TOKENS ? tokens - t : TOKENS;
-            product(panel + first, stride, rows, last - first, tiles + t / TOKENS * runs + first, some, part == 0,
-                    out + t * out_stride, out_stride);
+    const size_t runs = n / DUET_RUN;
+    const size_t stride = runs * sizeof(panel_run) + DUET_PANEL_GAP, most = PANELS * LANES;
+    for (size_t row = 0; row < rows; row += most, panel = other(panel, PANELS, stride), out += most) {
+        const size_t here = rows - row < most ? rows - row : most;
+        for (size_t part = 0, first = 0, last; first < runs; part++, first = last) {
+            last = part_start(runs, unit, part + 1);
+            for (size_t t = 0; t < tokens; t += TOKENS) {
+                size_t some = tokens - t < TOKENS ? tokens - t : TOKENS;
+                product(panel + first, stride, here, last - first, tiles + t / TOKENS * runs + first, some, part == 0,
+                        out + t * out_stride, out_stride);
+            }
         }
     }
 }
 
 // Of tokens as they lie, tiles are made a part at a time; the last token stands in for those that are missing.
-static void multiply(tile_product product, const panel_run *panel, size_t rows, size_t n, const duet_activations *a,
-                     size_t tokens, float *out, size_t out_stride) {
+static void multiply(tile_product product, size_t unit, const panel_run *panel, size_t rows, size_t n,
+                     const duet_activations *a, size_t tokens, float *out, size_t out_stride) {
     tile_run tile[NEAR_RUNS];
     const size_t runs = n / DUET_RUN;
     for (size_t t = 0; t < tokens; t += TOKENS) {
         size_t some = tokens - t < TOKENS ? tokens - t : TOKENS;
-        for (size_t first = 0; first < runs; first += NEAR_RUNS) {
-            size_t count = runs - first < NEAR_RUNS ? runs - first : NEAR_RUNS;
+        for (size_t part = 0, first = 0, count; first < runs; part++, first += count) {
+            count = part_start(runs, unit, part + 1) - first;
             for (size_t i = 0; i < TOKENS; i++) {
                 const duet_activations *from = &a[t + (i < some ? i : some - 1)];
                 lay_token(from->q + DUET_RUN * first, from->scales + first, count, i, tile);
@@ -329,26 +337,35 @@ static void multiply(tile_product product, const panel_run *panel, size_t rows, 
     }
 }
 
-#define TILES(TYPE)                                                                                             \
-    static void pack_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n, void *out) {                \
-        pack(format_##TYPE, w, row_bytes, rows, n, out);                                                        \
-    }                                                                                                           \
+// Superblocks are packed in avx512_superblocks.c.
+#define PACK(TYPE)                                                                               \
+    static void pack_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n, void *out) { \
+        pack(format_##TYPE, w, row_bytes, rows, n, out);                                         \
+    }
+DUET_FOR_PLAIN_TYPES(PACK)
+#define PACK_ENTRY(TYPE) table->pack[DUET_##TYPE] = pack_##TYPE;
+
+#define TILE(TYPE)                                                                                              \
     static void tile_##TYPE(const panel_run *panel, size_t stride, size_t rows, size_t runs,                    \
                             const tile_run *tile, size_t tokens, bool first, float *out, size_t out_stride) {   \
         multiply_tile(format_##TYPE, panel, stride, rows, runs, tile, tokens, first, out, out_stride);          \
-    }                                                                                                           \
+    }
+DUET_FOR_PLAIN_TYPES(TILE)
+
+#define TILES(TYPE, TILE, UNIT)                                                                                 \
     static void multiply_tiles_##TYPE(const void *panel, size_t rows, size_t n, const void *tiles,              \
                                       size_t tokens, float *out, size_t out_stride) {                           \
-        const size_t unit = is_coarse(format_##TYPE) ? COARSE_RUNS : 1;                                         \
-        multiply_tiles(tile_##TYPE, unit, panel, rows, n, tiles, tokens, out, out_stride);                      \
+        multiply_tiles(TILE, UNIT, panel, rows, n, tiles, tokens, out, out_stride);                             \
     }                                                                                                           \
     static void multiply_##TYPE(const void *panel, size_t rows, size_t n, const duet_activations *a,            \
                                 size_t tokens, float *out, size_t out_stride) {                                 \
-        multiply(tile_##TYPE, panel, rows, n, a, tokens, out, out_stride);                                      \
+        multiply(TILE, UNIT, panel, rows, n, a, tokens, out, out_stride);                                       \
     }
-DUET_FOR_QUANTIZED_TYPES(TILES)
+#define PLAIN_TILES(TYPE) TILES(TYPE, tile_##TYPE, 1)
+#define COARSE_TILES(TYPE) TILES(TYPE, multiply_coarse_tile, COARSE_RUNS)
+DUET_FOR_PLAIN_TYPES(PLAIN_TILES)
+DUET_FOR_SUPERBLOCK_TYPES(COARSE_TILES)
 #define TILES_ENTRY(TYPE)                                   \
-    table->pack[DUET_##TYPE] = pack_##TYPE;                 \
     table->multiply_tiles[DUET_##TYPE] = multiply_tiles_##TYPE; \
     table->multiply[DUET_##TYPE] = multiply_##TYPE;
 
@@ -378,10 +395,13 @@ static uint64_t peak(bool in_float, size_t rounds) {
 void duet_avx512_fill(duet_operations *table) {
     table->name = "avx512";
     table->panel_rows = LANES;
+    table->panel_run_bytes = sizeof(panel_run) / LANES;
     table->peak = peak;
     table->tile_bytes = sizeof(tile_run);
     table->lay_in_tile = lay_in_tile;
+    DUET_FOR_PLAIN_TYPES(PACK_ENTRY)
     DUET_FOR_QUANTIZED_TYPES(TILES_ENTRY)
+    duet_avx512_fill_superblocks(table);
     duet_avx512_fill_rows(table);
     duet_avx512_fill_floats(table);
     duet_avx512_fill_vectors(table);

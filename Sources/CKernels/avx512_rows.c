@@ -107,6 +107,28 @@ INLINE void add_group(group_format f, const uint8_t *at, size_t runs, const colu
     }
 }
 
+// The sums of all lanes of each vector, in the order in which _mm512_reduce_add_ps adds them: halves, and halves of those.
+// Four or eight share the steps.
+INLINE void add_lanes(const __m512 *all, size_t columns, float *sums) {
+    if (columns < 4) {
+        for (size_t c = 0; c < columns; c++) sums[c] = _mm512_reduce_add_ps(all[c]);
+        return;
+    }
+    __m512 four[2];  // of four columns four sums each
+    for (size_t i = 0; i < columns / 4; i++) {
+        const __m512 *v = all + 4 * i;
+        __m512 a = _mm512_add_ps(_mm512_shuffle_f32x4(v[0], v[1], 0x44), _mm512_shuffle_f32x4(v[0], v[1], 0xee));
+        __m512 b = _mm512_add_ps(_mm512_shuffle_f32x4(v[2], v[3], 0x44), _mm512_shuffle_f32x4(v[2], v[3], 0xee));
+        four[i] = _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
+    }
+    const __m512 last = four[columns / 4 - 1];
+    __m512 two = _mm512_add_ps(_mm512_shuffle_ps(four[0], last, 0x44), _mm512_shuffle_ps(four[0], last, 0xee));
+    two = _mm512_add_ps(two, _mm512_permute_ps(two, 0xb1));
+    _Alignas(64) float lanes[16];
+    _mm512_store_ps(lanes, two);
+    for (size_t c = 0; c < columns; c++) sums[c] = lanes[c % 4 * 4 + c / 4 * 2];
+}
+
 // A piece of one row times `columns` columns: out[column * out_stride].
 INLINE void multiply_row(group_format f, const uint8_t *row, size_t runs, const column *a, size_t columns,
                          bool first, float *out, size_t out_stride) {
@@ -123,11 +145,11 @@ INLINE void multiply_row(group_format f, const uint8_t *row, size_t runs, const 
         if (runs - index == 2) add_group(f, row + index * f.bytes, 2, a, columns, index, total);
         else add_group(f, row + index * f.bytes, runs - index, a, columns, index, total);
     }
-    for (size_t c = 0; c < columns; c++) {
-        __m512 all = f.halves ? _mm512_add_ps(total[c][0], total[c][1]) : total[c][0];
-        float sum = _mm512_reduce_add_ps(all);
-        out[c * out_stride] = first ? sum : out[c * out_stride] + sum;
-    }
+    __m512 all[SHARING];
+    float sums[SHARING];
+    for (size_t c = 0; c < columns; c++) all[c] = f.halves ? _mm512_add_ps(total[c][0], total[c][1]) : total[c][0];
+    add_lanes(all, columns, sums);
+    for (size_t c = 0; c < columns; c++) out[c * out_stride] = first ? sums[c] : out[c * out_stride] + sums[c];
 }
 
 INLINE void multiply_rows(group_format f, const uint8_t *weights, size_t row_bytes, size_t rows, size_t runs,
@@ -139,10 +161,28 @@ INLINE void multiply_rows(group_format f, const uint8_t *weights, size_t row_byt
 // Rows that lie in the nearest cache while all columns are multiplied by them.
 #define NEAR_BYTES 12288
 
-INLINE void dot_columns(group_format f, const void *weights, size_t row_bytes, size_t rows, size_t n,
-                        const duet_activations *a, size_t columns, float *out, size_t out_stride) {
-    column laid[SHARING];
+// What a thread keeps.
+typedef struct {
+    duet_laid of;
+    _Alignas(64) column columns[SHARING];
+} laid_columns;
+
+// Whether these vectors lie ready in `kept`; if not, they are about to.
+INLINE bool is_laid(laid_columns *kept, int type, const duet_activations *a, size_t columns, size_t n) {
+    duet_laid *of = &kept->of;
+    if (of->made_in == of->pass && of->type == type && of->of == a && of->columns == columns && of->n == n) return true;
+    *of = (duet_laid){.pass = of->pass, .made_in = of->pass, .of = a, .columns = columns, .n = n, .type = type};
+    return false;
+}
+
+INLINE void dot_columns(group_format f, int type, const void *weights, size_t row_bytes, size_t rows, size_t n,
+                        const duet_activations *a, size_t columns, duet_laid *kept, float *out, size_t out_stride) {
+    laid_columns own;
     const size_t most = f.halves ? SHARING / 2 : SHARING;
+    // What needs more room than there is, is laid out anew each time.
+    const bool keeps = kept != NULL && columns <= most && (columns & (columns - 1)) == 0 && n <= PIECE * DUET_RUN;
+    column *laid = keeps ? ((laid_columns *)kept)->columns : own.columns;
+    const bool ready = keeps && is_laid((laid_columns *)kept, type, a, columns, n);
     size_t all = n / DUET_RUN, block = columns <= most ? rows : NEAR_BYTES / row_bytes + 1;
     for (size_t start = 0; start < all; start += PIECE) {
         size_t runs = all - start < PIECE ? all - start : PIECE;
@@ -153,7 +193,7 @@ INLINE void dot_columns(group_format f, const void *weights, size_t row_bytes, s
             while (c < columns) {
                 while (some > columns - c) some /= 2;
                 float *to = out + c * out_stride + r;
-                for (size_t i = 0; i < some; i++) lay_out(f, &a[c + i], start, runs, &laid[i]);
+                for (size_t i = 0; i < some && !ready; i++) lay_out(f, &a[c + i], start, runs, &laid[i]);
                 switch (some) {
                 case 1: multiply_rows(f, at, row_bytes, count, runs, laid, 1, start == 0, to, out_stride); break;
                 case 2: multiply_rows(f, at, row_bytes, count, runs, laid, 2, start == 0, to, out_stride); break;
@@ -168,13 +208,13 @@ INLINE void dot_columns(group_format f, const void *weights, size_t row_bytes, s
 
 #define ROWS(TYPE)                                                                                  \
     static void columns_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n,              \
-                               const duet_activations *a, size_t columns, float *out,               \
-                               size_t out_stride) {                                                 \
-        dot_columns(group_##TYPE, w, row_bytes, rows, n, a, columns, out, out_stride);              \
+                               const duet_activations *a, size_t columns, duet_laid *laid,          \
+                               float *out, size_t out_stride) {                                     \
+        dot_columns(group_##TYPE, DUET_##TYPE, w, row_bytes, rows, n, a, columns, laid, out, out_stride); \
     }                                                                                               \
     static void dot_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n,                  \
                            const duet_activations *a, float *out) {                                 \
-        columns_##TYPE(w, row_bytes, rows, n, a, 1, out, 0);                                        \
+        columns_##TYPE(w, row_bytes, rows, n, a, 1, NULL, out, 0);                                        \
     }
 DUET_FOR_QUANTIZED_TYPES(ROWS)
 
@@ -184,7 +224,10 @@ DUET_FOR_QUANTIZED_TYPES(ROWS)
     table->dot[DUET_##TYPE] = dot_##TYPE; \
     table->dot_columns[DUET_##TYPE] = columns_##TYPE;
 
-void duet_avx512_fill_rows(duet_operations *table) { DUET_FOR_QUANTIZED_TYPES(ENTRY) }
+void duet_avx512_fill_rows(duet_operations *table) {
+    table->laid_bytes = sizeof(laid_columns);
+    DUET_FOR_QUANTIZED_TYPES(ENTRY)
+}
 #else
 void duet_avx512_fill_rows(duet_operations *table) { (void)table; }
 #endif

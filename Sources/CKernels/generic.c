@@ -78,8 +78,9 @@ DUET_FOR_FLOAT_TYPES(DOT_FLOAT)
 
 #define COLUMNS(TYPE, DOT)                                                                       \
     static void columns_##TYPE(const void *w, size_t row_bytes, size_t rows, size_t n,           \
-                               const duet_activations *a, size_t columns, float *out,            \
-                               size_t out_stride) {                                              \
+                               const duet_activations *a, size_t columns, duet_laid *laid,       \
+                               float *out, size_t out_stride) {                                  \
+        (void)laid;                                                                              \
         for (size_t c = 0; c < columns; c++)                                                     \
             DOT##_##TYPE(w, row_bytes, rows, n, &a[c], out + c * out_stride);                    \
     }
@@ -332,6 +333,8 @@ void duet_generic_fill(duet_operations *table) {
     *table = (duet_operations){
         .name = "generic",
         .panel_rows = 8,
+        // 32 bytes, two scales and two minima; here two words in all.
+        .panel_run_bytes = 48,
         DUET_FOR_QUANTIZED_TYPES(QUANTIZED_ENTRY)
         DUET_FOR_FLOAT_TYPES(FLOAT_ENTRY)
         .quantize = quantize,

@@ -1,6 +1,7 @@
 // Which table of operations this CPU gets.
 
 #include <string.h>
+#include <unistd.h>
 
 #include "CKernels.h"
 #include "formats.h"
@@ -72,9 +73,18 @@ const duet_operations *duet_select(const char *name) {
 
 const char *duet_cpu_features(void) { return features; }
 
-// The widest layout: per run and per row 32 bytes, two scales and two minima; floats for the rest.
+size_t duet_second_cache_bytes(void) {
+#ifdef _SC_LEVEL2_CACHE_SIZE
+    long bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    return bytes > 0 ? (size_t)bytes : 0;
+#else
+    return 0;
+#endif
+}
+
+// Runs of quantized weights, as a tier lays them; floats for the rest.
 size_t duet_panel_bytes(const duet_operations *operations, int type, size_t n) {
-    size_t bytes = type == DUET_F32 || type == DUET_F16 || type == DUET_BF16 ? 4 * n : n / DUET_RUN * 48;
+    size_t bytes = type == DUET_F32 || type == DUET_F16 || type == DUET_BF16 ? 4 * n : n / DUET_RUN * operations->panel_run_bytes;
     return operations->panel_rows * bytes + DUET_PANEL_GAP;
 }
 

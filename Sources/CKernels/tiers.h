@@ -5,9 +5,9 @@
 
 #include "CKernels.h"
 
-#define DUET_FOR_QUANTIZED_TYPES(X) \
-    X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) \
-    X(IQ4_NL) X(IQ4_XS) X(MXFP4)
+#define DUET_FOR_PLAIN_TYPES(X) X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(IQ4_NL) X(MXFP4)
+#define DUET_FOR_SUPERBLOCK_TYPES(X) X(Q2_K) X(Q3_K) X(Q4_K) X(Q5_K) X(Q6_K) X(IQ4_XS)
+#define DUET_FOR_QUANTIZED_TYPES(X) DUET_FOR_PLAIN_TYPES(X) DUET_FOR_SUPERBLOCK_TYPES(X)
 #define DUET_FOR_FLOAT_TYPES(X) X(F32) X(F16) X(BF16)
 
 // Each tier starts from the table of the tier below and replaces what it does better.
@@ -22,6 +22,7 @@ void duet_avx2_fill_vision(duet_operations *table);
 void duet_avx2_fill_encoders(duet_encoders *table);
 void duet_avx512_fill(duet_operations *table);
 void duet_avx512_fill_rows(duet_operations *table);
+void duet_avx512_fill_superblocks(duet_operations *table);
 void duet_avx512_fill_floats(duet_operations *table);
 void duet_avx512_fill_vectors(duet_operations *table);
 void duet_avx512_fill_attention(duet_operations *table);

@@ -33,9 +33,8 @@ enum {
     DUET_TYPE_COUNT = 40,
 };
 
-// Tokens whose quantized activations lie side by side in a tile, and panels that are multiplied by it at most at a time.
+// Tokens whose quantized activations lie side by side in a tile.
 #define DUET_TILE_TOKENS 8
-#define DUET_TILE_PANELS 3
 
 // Values that share a scale in quantized activations, and that a run of weights holds.
 #define DUET_RUN 32
@@ -84,10 +83,22 @@ typedef void (*duet_unpack)(const void *row, size_t run, duet_run *out);
 typedef void (*duet_dot_rows)(const void *weights, size_t row_bytes, size_t rows, size_t n,
                               const duet_activations *a, float *out);
 
+// Vectors in the order in which a kernel wants them, kept by a thread from one product to the next. It begins as
+// zeros, and lies at a multiple of 64 bytes.
+typedef struct {
+    uint64_t pass;  // the caller's: another number, never 0, whenever vectors have changed
+    // The kernel's: what lies behind it.
+    uint64_t made_in;
+    const duet_activations *of;
+    size_t columns, n;
+    int type;
+} duet_laid;
+
 // The same for several vectors at once: out[c * out_stride + r] = row r . a[c] for c < columns. Bit for
-// bit what duet_dot_rows gives for each vector alone, and weights are unpacked fewer times.
+// bit what duet_dot_rows gives for each vector alone, and weights are unpacked fewer times. `laid`: laid_bytes of the
+// calling thread's, or NULL.
 typedef void (*duet_dot_columns)(const void *weights, size_t row_bytes, size_t rows, size_t n,
-                                 const duet_activations *a, size_t columns, float *out,
+                                 const duet_activations *a, size_t columns, duet_laid *laid, float *out,
                                  size_t out_stride);
 
 // Unpacks `rows` rows (at most panel_rows; the rest is zero) into a panel, for many tokens.
@@ -150,14 +161,15 @@ typedef struct {
 typedef struct {
     const char *name;
     size_t panel_rows;
+    size_t panel_run_bytes;  // of a row's run of quantized weights in a panel
     duet_dequantize dequantize[DUET_TYPE_COUNT];
     duet_dot_rows dot[DUET_TYPE_COUNT];      // int8 activations; float ones for float weights
     duet_dot_columns dot_columns[DUET_TYPE_COUNT];
+    size_t laid_bytes;  // of what dot_columns keeps; 0 for nothing
     duet_dot_rows dot_f32[DUET_TYPE_COUNT];  // float activations for every type: the reference
     duet_pack pack[DUET_TYPE_COUNT];
     duet_multiply multiply[DUET_TYPE_COUNT];
-    // The same of tokens in tiles, for quantized types, and of up to DUET_TILE_PANELS panels, duet_panel_bytes
-    // apart. A tile holds the runs of DUET_TILE_TOKENS tokens, tile_bytes each. lay_in_tile writes some of its tokens,
+    // The same of tokens in tiles, for quantized types, and of any number of panels, duet_panel_bytes apart. A tile holds the runs of DUET_TILE_TOKENS tokens, tile_bytes each. lay_in_tile writes some of its tokens,
     // from `token` on, whose runs lie `stride` runs apart. tile_bytes is 0 where a tier has none of this.
     size_t tile_bytes;
     void (*lay_in_tile)(const int8_t *q, const duet_run_scale *scales, size_t stride, size_t runs, size_t token,
@@ -240,8 +252,8 @@ static inline void duet_run_dot(const duet_operations *o, bool in_float, int typ
 }
 static inline void duet_run_dot_columns(const duet_operations *o, int type, const void *weights,
                                         size_t row_bytes, size_t rows, size_t n, const duet_activations *a,
-                                        size_t columns, float *out, size_t out_stride) {
-    o->dot_columns[type](weights, row_bytes, rows, n, a, columns, out, out_stride);
+                                        size_t columns, duet_laid *laid, float *out, size_t out_stride) {
+    o->dot_columns[type](weights, row_bytes, rows, n, a, columns, laid, out, out_stride);
 }
 static inline void duet_run_pack(const duet_operations *o, int type, const void *weights,
                                  size_t row_bytes, size_t rows, size_t n, void *panel) {
@@ -285,6 +297,9 @@ size_t duet_full_attention_scratch(const duet_operations *operations, size_t que
 
 // Features of the CPU that tiers ask for, as words separated by spaces.
 const char *duet_cpu_features(void);
+
+// Bytes of a core's second cache, as the system says; 0 where it does not.
+size_t duet_second_cache_bytes(void);
 
 // Bytes of a panel of rows of n values: the largest that any type needs.
 size_t duet_panel_bytes(const duet_operations *operations, int type, size_t n);

@@ -86,7 +86,7 @@ extension Decoder {
       for place in work[part].products {
         if direct {
           changes?.fetch(place, rows, worker: worker)
-          rowProducts.multiply(place, rows)
+          rowProducts.multiply(place, rows, worker: worker)
         } else {
           multiplyPanels(products[place].matrix, rows, x, tokens, products[place].out, worker)
         }

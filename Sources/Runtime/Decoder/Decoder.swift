@@ -72,7 +72,7 @@ package final class Decoder {
     self.config = config
     weights = model.weights
     operations = model.operations
-    rowProducts = RowProducts(model.operations)
+    rowProducts = RowProducts(model.operations, threads: pool.threadCount)
     self.pool = pool
     self.precision = precision
     self.capacity = max(1, capacity)

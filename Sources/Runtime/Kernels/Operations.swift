@@ -134,11 +134,13 @@ import CKernels
   }
 
   /// What panels that are packed together may take, and the activations they are then multiplied by: both stay
-  /// in a second cache of half a megabyte.
-  private static let groupBytes = 300_000, blockBytes = 131_072
+  /// in the second cache.
+  private static let groupBytes = max(300_000, secondCache / 3), blockBytes = max(131_072, secondCache / 8)
   /// The most rows of panels that are packed together, and what a block is a multiple of: the tokens that kernels
   /// multiply at a time, of which a rest takes nearly as long.
   private static let groupRows = 96, blockTokens = 24
+  /// Bytes of a core's second cache; 0 where nobody knows.
+  private static let secondCache = min(4 << 20, duet_second_cache_bytes())
 
   /// The same by packed panels, which pays from some tokens on, of activations that were quantized for panels.
   package func multiplyPanels(
@@ -164,7 +166,7 @@ import CKernels
     precondition(x.width == columns, "matrix and vector differ in length")
     let type = Int32(kind.rawValue), panel = panelFloats(type, columns: columns),
       rowBytes = kind.rowBytes(columns)
-    let together = panelRows * max(1, min(Self.groupRows / panelRows, Self.groupBytes / (4 * panel)))
+    let together = groupPanels(panel) * panelRows
     for first in Swift.stride(from: rows.lowerBound, to: rows.upperBound, by: together) {
       let group = first..<min(first + together, rows.upperBound)
       forEachPanel(of: group, panelRows) { place, rows in
@@ -213,8 +215,7 @@ import CKernels
       let some = start..<min(start + block, tokens.upperBound)
       let view = unsafe x.view(some), tiles = kind.isQuantized ? unsafe x.tiles(from: start) : nil
       // What is fetched of a tile serves several panels.
-      let most = unsafe tiles == nil ? panelRows : Int(DUET_TILE_PANELS) * panelRows
-      forEachPanel(of: group, most) { next, rows in
+      forEachPanel(of: group, unsafe tiles == nil ? panelRows : group.count) { next, rows in
         let first = (place + next) * panel, here = rows.lowerBound - group.lowerBound
         let target = unsafe out.dropFirst(start - tokens.lowerBound).pointer(
           0..<some.count, here..<here + rows.count)
@@ -248,7 +249,13 @@ import CKernels
   /// Floats of the panels of a type that are packed together.
   func groupFloats(_ type: TensorType, columns: Int) -> Int {
     let panel = panelFloats(Int32(type.rawValue), columns: columns)
-    return max(panel, min(Self.groupRows / panelRows * panel, Self.groupBytes / 4))
+    return groupPanels(panel) * panel
+  }
+
+  /// Panels that are packed together, of so many floats each: if not all, as many as kernels multiply at a time.
+  private func groupPanels(_ floats: Int) -> Int {
+    let most = Self.groupRows / panelRows, room = Self.groupBytes / (4 * floats)
+    return room >= most ? most : room >= most / 2 ? most / 2 : max(1, room)
   }
 
   private func panelFloats(_ type: Int32, columns: Int) -> Int {
