@@ -85,7 +85,7 @@ INLINE void add_group(group_format f, const uint8_t *at, size_t runs, const colu
     for (size_t c = 0; c < columns; c++) {
         scales[c] = _mm512_mul_ps(g.scale, _mm512_load_ps(a[c].scale + 2 * index));
         if (f.halves) total[c][1] = _mm512_fmadd_ps(g.minimum, _mm512_load_ps(a[c].low + 2 * index), total[c][1]);
-        else total[c][0] = _mm512_add_ps(total[c][0], _mm512_maskz_mov_ps(0xff00, scales[c]));
+        else total[c][0] = _mm512_mask_add_ps(total[c][0], 0xff00, total[c][0], scales[c]);
     }
 #pragma clang loop unroll(full)
     for (size_t quad = 0; quad < 2; quad++) {

@@ -140,7 +140,8 @@ struct QuantizedVector {
     guard let n = tokens.first?.x.count else { return [] }
     return unsafe withViews(tokens, stride) { views, out in
       unsafe duet_run_dot_columns(
-        table, Int32(type.rawValue), weights, type.rowBytes(n), rows, n, views, tokens.count, nil, &out, stride)
+        table, Int32(type.rawValue), weights, type.rowBytes(n), rows, n, views, tokens.count, nil, &out,
+        stride)
     }
   }
 

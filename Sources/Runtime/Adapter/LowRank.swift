@@ -139,16 +139,20 @@ extension LowRank.Layout {
   fileprivate func reduce(
     _ table: UnsafePointer<duet_operations>, _ part: Range<Int>, _ x: UnsafePointer<duet_activations>,
     _ tiles: UnsafeRawPointer?, _ tokens: Int, _ precision: ActivationType, _ scratch: FloatBuffer?,
-    _ low: UnsafeMutablePointer<Float>, _ stride: Int
+    _ laid: UnsafeMutablePointer<duet_laid>?, _ low: UnsafeMutablePointer<Float>, _ stride: Int
   ) {
-    guard let scratch, precision == .int8 else {
-      unsafe duet_fetch_near(first + part.lowerBound * firstRowBytes, part.count * firstRowBytes)
+    let rows = unsafe first + part.lowerBound * firstRowBytes
+    guard precision == .int8 else {
       for token in 0..<tokens {
         unsafe duet_run_dot(
-          table, precision == .float32, type, first + part.lowerBound * firstRowBytes, firstRowBytes,
-          part.count,
-          columns, x + token, low + token * stride + part.lowerBound)
+          table, true, type, rows, firstRowBytes, part.count, columns, x + token,
+          low + token * stride + part.lowerBound)
       }
+      return
+    }
+    guard let scratch else {
+      unsafe duet_run_dot_columns(
+        table, type, rows, firstRowBytes, part.count, columns, x, tokens, laid, low + part.lowerBound, stride)
       return
     }
     let floats = unsafe (duet_panel_bytes(table, type, columns) + 3) / 4
@@ -236,9 +240,12 @@ package struct LowRankChange {
 
   /// `low[t, j] = factor * (row j of A . x[t])` for the rows `part` of A of change number `index`.
   ///
-  /// - Parameter scratch: room for a panel, where there are tokens enough that it pays; else nil.
+  /// - Parameters:
+  ///   - scratch: room for a panel, where there are tokens enough that it pays; else nil.
+  ///   - laid: what the thread, number `worker`, keeps of `x`.
   package func reduce(
-    _ index: Int, part: Range<Int>, _ x: Activations, precision: ActivationType, scratch: FloatBuffer?
+    _ index: Int, part: Range<Int>, _ x: Activations, precision: ActivationType, scratch: FloatBuffer?,
+    laid: LaidVectors?, worker: Int
   ) {
     precondition(index >= 0 && index < count, "no such change")
     let item = unsafe items + index
@@ -248,7 +255,7 @@ package struct LowRankChange {
     precondition(unsafe part.lowerBound >= 0 && part.upperBound <= layout.rank, "rows outside of the factor")
     let isTiled = unsafe layout.type == Int32(DUET_Q8_0) && tokens.lowerBound % Int(DUET_TILE_TOKENS) == 0
     let tiles = scratch != nil && isTiled ? unsafe x.tiles(from: tokens.lowerBound) : nil
-    unsafe layout.reduce(table, part, x.view(tokens), tiles, tokens.count, precision, scratch, low, stride)
+    unsafe layout.reduce(table, part, x.view(tokens), tiles, tokens.count, precision, scratch, laid?.pointer(worker), low, stride)
     for token in 0..<tokens.count {
       for j in part { unsafe low[token * stride + j] *= factor }
     }

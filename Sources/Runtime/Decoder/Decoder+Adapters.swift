@@ -42,6 +42,7 @@ extension Decoder {
   /// at work on them.
   final class Changes {
     private let products: LowRankProducts
+    private let laid: LaidVectors
     private var parts: [(change: Int, rows: Range<Int>)] = []
     /// The parts of each chunk.
     private var chunks: [Range<Int>] = []
@@ -51,15 +52,16 @@ extension Decoder {
     private var fetched = 0
 
     /// Parts in which the first factors of the following hand-off are asked for.
-    private static let fetchParts = 2
+    private static let fetchParts = 4
 
     /// Values of first factors that a thread takes at a time, at most.
-    private static let chunkValues = 24_576
+    private static let chunkValues = 49_152
 
     init(
       _ changes: [LowRankChange], before following: Changes?, _ scratch: AdapterScratch,
-      _ operations: Operations
+      _ laid: LaidVectors, _ operations: Operations
     ) {
+      self.laid = laid
       self.following = following?.products
       products = LowRankProducts(
         changes, low: scratch.low, stride: scratch.stride, placeWidth: scratch.width, operations)
@@ -83,6 +85,7 @@ extension Decoder {
 
     /// Prepares for another pass.
     func restart() {
+      laid.renew()
       done.store(0, ordering: .relaxed)
       fetched = 0
     }
@@ -97,10 +100,13 @@ extension Decoder {
     }
 
     /// Makes the first halves of chunk `index`.
-    func reduce(_ index: Int, _ x: Activations, precision: ActivationType, scratch: FloatBuffer?) {
+    func reduce(
+      _ index: Int, _ x: Activations, precision: ActivationType, scratch: FloatBuffer?, worker: Int
+    ) {
       for part in chunks[index] {
         products.reduce(
-          parts[part].change, part: parts[part].rows, x, precision: precision, scratch: scratch)
+          parts[part].change, part: parts[part].rows, x, precision: precision, scratch: scratch, laid: laid,
+          worker: worker)
       }
       done.wrappingAdd(1, ordering: .releasing)
     }
@@ -157,7 +163,7 @@ extension Decoder {
         changes.append(LowRankChange(pair: pair, factor: factor, place: place, tokens: run.tokens))
       }
     }
-    return changes.isEmpty ? nil : Changes(changes, before: following, adapters, operations)
+    return changes.isEmpty ? nil : Changes(changes, before: following, adapters, firstVectors, operations)
   }
 
   /// What adapters change in a hand-off of a layer; nil for nothing.

@@ -74,7 +74,8 @@ extension Decoder {
     if let next, direct { announce(next) }
     pool.run(work.reduce(leading) { $0 + $1.count }) { [self, rowProducts] chunk, worker in
       guard chunk >= leading else {
-        changes?.reduce(chunk, x, precision: precision, scratch: direct ? nil : space.panels[worker])
+        changes?.reduce(
+          chunk, x, precision: precision, scratch: direct ? nil : space.panels[worker], worker: worker)
         return
       }
       var index = chunk - leading, part = 0

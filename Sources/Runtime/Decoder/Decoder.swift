@@ -56,6 +56,8 @@ package final class Decoder {
   var attention: AttentionScratch
   var adapters = AdapterScratch()
   let rowProducts: RowProducts
+  /// What first halves of adapters are made of: the same vectors, in the order of another format.
+  let firstVectors: LaidVectors
   /// The tokens of the present step that adapters change.
   var tuned: [TunedRun] = []
   /// What they change, [layers][hand-offs].
@@ -73,6 +75,7 @@ package final class Decoder {
     weights = model.weights
     operations = model.operations
     rowProducts = RowProducts(model.operations, threads: pool.threadCount)
+    firstVectors = LaidVectors(model.operations, threads: pool.threadCount)
     self.pool = pool
     self.precision = precision
     self.capacity = max(1, capacity)
