@@ -330,11 +330,6 @@ static inline void duet_fetch(const void *at, size_t bytes) {
     for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch((const char *)at + line, 0, 2);
 }
 
-// The same for what is needed at once, into the nearest cache.
-static inline void duet_fetch_near(const void *at, size_t bytes) {
-    for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch((const char *)at + line, 0, 3);
-}
-
 // Tells the CPU that this thread waits for another.
 static inline void duet_pause(void) {
 #if defined(__x86_64__)

@@ -255,7 +255,9 @@ package struct LowRankChange {
     precondition(unsafe part.lowerBound >= 0 && part.upperBound <= layout.rank, "rows outside of the factor")
     let isTiled = unsafe layout.type == Int32(DUET_Q8_0) && tokens.lowerBound % Int(DUET_TILE_TOKENS) == 0
     let tiles = scratch != nil && isTiled ? unsafe x.tiles(from: tokens.lowerBound) : nil
-    unsafe layout.reduce(table, part, x.view(tokens), tiles, tokens.count, precision, scratch, laid?.pointer(worker), low, stride)
+    unsafe layout.reduce(
+      table, part, x.view(tokens), tiles, tokens.count, precision, scratch, laid?.pointer(worker), low, stride
+    )
     for token in 0..<tokens.count {
       for j in part { unsafe low[token * stride + j] *= factor }
     }

@@ -201,9 +201,9 @@ package final class Decoder {
   private func feedForward(_ tokens: Int, _ index: Int) {
     let layer = weights.layers[index]
     normalize(tokens, layer.feedForwardNorm)
-    let gating = Gating(gate: space.gate, up: space.up, inner: space.inner, biases: layer.biases)
+    let gating = Gating(up: space.up, inner: space.inner, biases: layer.biases)
     multiply(
-      [(layer.gate, space.gate), (layer.up, space.up)], by: space.normed, tokens: tokens,
+      [(layer.gate, space.inner.values), (layer.up, space.up)], by: space.normed, tokens: tokens,
       changes: changes(index, .gates), before: layer.down
     ) { [self, gating] rows in activate(rows, tokens, gating) }
     let next = index + 1 < weights.layers.count ? weights.layers[index + 1].query : weights.output
@@ -215,28 +215,28 @@ package final class Decoder {
 
   /// What one hand-off of a feed-forward layer needs, held once for all threads.
   private final class Gating: Sendable {
-    let gate: FloatBuffer
     let up: FloatBuffer
     let inner: Activations
     let gateBias: FloatBuffer?
     let upBias: FloatBuffer?
 
-    init(gate: FloatBuffer, up: FloatBuffer, inner: Activations, biases: DecoderWeights.Biases) {
-      (self.gate, self.up, self.inner) = (gate, up, inner)
+    init(up: FloatBuffer, inner: Activations, biases: DecoderWeights.Biases) {
+      (self.up, self.inner) = (up, inner)
       (gateBias, upBias) = (biases.gate, biases.up)
     }
   }
 
-  /// inner = activation(gate) * up, in a part of every token.
+  /// inner = activation(inner) * up, in a part of every token: what was the gate lies near, and its place is written anew.
   private func activate(_ part: Range<Int>, _ tokens: Int, _ space: Gating) {
     let width = config.feedForwardLength, size = Int(DUET_TILE_TOKENS), inPanels = tokens > Self.directTokens
     for first in stride(from: 0, to: tokens, by: size) {
       let run = first..<min(first + size, tokens)
       for token in run {
-        add(space.gateBias, to: space.gate, token, part)
+        add(space.gateBias, to: space.inner.values, token, part)
         add(space.upBias, to: space.up, token, part)
         let range = token * width + part.lowerBound..<token * width + part.upperBound
-        operations.gate(config.activation, space.gate, up: space.up, out: space.inner.values, range)
+        let inner = space.inner.values
+        operations.gate(config.activation, inner, up: space.up, out: inner, range)
       }
       if precision == .int8 { space.inner.quantize(run, within: part, forPanels: inPanels, operations) }
     }

@@ -7,9 +7,8 @@ struct Workspace {
   let key: FloatBuffer  // [tokens, key-value heads * head size]
   let value: FloatBuffer  // likewise
   let attended: Activations  // [tokens, heads * head size]
-  let gate: FloatBuffer  // [tokens, feed forward]
-  let up: FloatBuffer  // likewise
-  let inner: Activations  // likewise
+  let up: FloatBuffer  // [tokens, feed forward]
+  let inner: Activations  // likewise: the gate, which becomes what is multiplied by the next matrix
   let result: FloatBuffer  // [tokens, embedding]
   let rotary: RotaryTable
   let localRotary: RotaryTable?
@@ -23,7 +22,7 @@ struct Workspace {
   static func maximumTokens(_ config: DecoderConfig) -> Int {
     let width = config.embeddingLength, hidden = config.feedForwardLength
     let queries = config.headCount * config.headSize, keys = config.keyValueHeadCount * config.headSize
-    let floats = 3 * width + 2 * queries + 2 * keys + 3 * hidden
+    let floats = 3 * width + 2 * queries + 2 * keys + 2 * hidden
     // The int8 form takes a byte of each value and 20 of each run of 32, and two bytes of each in tiles.
     let quantized = (width + queries + hidden) * 4
     return max(1, byteLimit / (4 * floats + quantized))
@@ -40,7 +39,6 @@ struct Workspace {
     key = FloatBuffer(count: capacity * keys)
     value = FloatBuffer(count: capacity * keys)
     attended = Activations(capacity: capacity, width: queries, panels: panelled)
-    gate = FloatBuffer(count: capacity * hiddenWidth)
     up = FloatBuffer(count: capacity * hiddenWidth)
     inner = Activations(capacity: capacity, width: hiddenWidth, panels: panelled)
     result = FloatBuffer(count: capacity * width)

@@ -4,7 +4,7 @@ import CKernels
 /// threads: making some rows of one counts no references, which threads would take from each other.
 ///
 /// What was laid ready is valid while its owner, who called `prepare`, holds the matrices and buffers.
-@safe final class RowProducts: @unchecked Sendable {
+@safe package final class RowProducts: @unchecked Sendable {
   @unsafe private struct Item {
     let type: Int32
     let weights: UnsafeRawPointer
@@ -26,7 +26,7 @@ import CKernels
   /// The most matrices that are multiplied in one hand-off.
   static let capacity = 4
 
-  init(_ operations: Operations, threads: Int) {
+  package init(_ operations: Operations, threads: Int) {
     unsafe items = .allocate(capacity: Self.capacity)
     laid = LaidVectors(operations, threads: threads)
     unsafe table = operations.table
@@ -35,7 +35,7 @@ import CKernels
   deinit { unsafe items.deallocate() }
 
   /// Lays ready `out[t, r] = row r . x[t]` for each matrix, `[tokens, rows]`.
-  func prepare(
+  package func prepare(
     _ products: [(matrix: Matrix, out: FloatBuffer)], _ x: Activations, tokens: Int, precision: ActivationType
   ) {
     precondition(products.count <= Self.capacity, "more matrices than one hand-off takes")
@@ -62,7 +62,7 @@ import CKernels
   }
 
   /// Makes rows of product number `place`: for each token bit for bit what it would be alone.
-  func multiply(_ place: Int, _ rows: Range<Int>, worker: Int) {
+  package func multiply(_ place: Int, _ rows: Range<Int>, worker: Int) {
     precondition(place >= 0 && place < count, "no such product")
     let item = unsafe items + place
     precondition(

@@ -152,6 +152,60 @@ import Testing
     #expect(abs(mean) < 0.05 && deviation < 0.33, "\(mean), \(deviation)")
   }
 
+  /// What a damaged file may hold in place of a block's scales.
+  @Test(arguments: Kernels.all, types.filter { $0.blockLength == 256 })
+  func `scales that are nothing give nothing, and those that are no numbers no number`(
+    _ kernels: Kernels, _ type: TensorType
+  ) {
+    var random = SplitMix(seed: UInt64(type.rawValue) + 700)
+    let n = 256, scales: [Float16] = [0, .nan, .infinity, 0x1p-24, 0.01], rows = scales.count
+    var weights = RandomWeights.rows(rows, of: n, type, &random)
+    for (row, scale) in scales.enumerated() {
+      for offset in RandomWeights.scaleOffsets(of: type) {
+        let start = row * type.rowBytes(n) + offset
+        weights.replaceSubrange(
+          start..<start + 2, with: [UInt8(scale.bitPattern & 255), UInt8(scale.bitPattern >> 8)])
+      }
+    }
+    let tokens = (0..<3).map { _ in kernels.quantize(randomFloats(n, &random)) }
+    let out = kernels.multiply(type, weights, rows: rows, tokens, stride: rows)
+    for token in tokens.indices {
+      let products = Array(out[token * rows..<(token + 1) * rows])
+      #expect(products[0] == 0)
+      #expect(!products[1].isFinite && !products[2].isFinite, "\(products)")
+      #expect(products[3].isFinite && abs(products[3]) < 1 && products[4].isFinite)
+    }
+  }
+
+  @Test(arguments: Kernels.all, types)
+  func `vectors that a thread keeps are those it multiplies by`(_ kernels: Kernels, _ type: TensorType) throws
+  {
+    var random = SplitMix(seed: UInt64(type.rawValue) + 800)
+    let n = 512, rows = 12, operations = try Operations(tier: kernels.testDescription)
+    let weights = RandomWeights.rows(2 * rows, of: n, type, &random)
+    var file = GGUFBuilder()
+    file.tensors.append(.init(name: "w", shape: [n, 2 * rows], type: type.rawValue, bytes: weights))
+    let matrix = try Matrix(#require(file.open()["w"]))
+    let products = RowProducts(operations, threads: 2)
+    for count in [1, 3, 4, 8, 8, 2, 8] {
+      // The same buffers with other values, as from layer to layer.
+      let x = Activations(capacity: 8, width: n), out = FloatBuffer(count: 8 * 2 * rows)
+      for _ in 0..<2 {
+        let vectors = (0..<count).map { _ in randomFloats(n, &random) }
+        for (index, value) in vectors.joined().enumerated() { x.values[index] = value }
+        x.quantize(0..<count, operations)
+        products.prepare([(matrix, out)], x, tokens: count, precision: .int8)
+        for (worker, part) in [(0, 0..<5), (1, 5..<11), (0, 11..<2 * rows)] {
+          products.multiply(0, part, worker: worker)
+        }
+        for (token, vector) in vectors.enumerated() {
+          let expected = kernels.dot(type, weights, rows: 2 * rows, kernels.quantize(vector))
+          #expect(identical(out.array(token * 2 * rows..<(token + 1) * 2 * rows), expected))
+        }
+      }
+    }
+  }
+
   @Test(arguments: Kernels.all, types)
   func `a token's products do not depend on its neighbours in the panel`(
     _ kernels: Kernels, _ type: TensorType

@@ -28,7 +28,7 @@ enum RandomWeights {
   }
 
   /// Where a block's half-precision scales lie.
-  private static func scaleOffsets(of type: TensorType) -> [Int] {
+  static func scaleOffsets(of type: TensorType) -> [Int] {
     switch type {
     case .q4_1, .q5_1, .q4_K, .q5_K: [0, 2]
     case .q2_K: [80, 82]
