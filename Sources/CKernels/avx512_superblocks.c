@@ -17,7 +17,6 @@
 
 #include "avx512_groups.h"
 #include "avx512_panels.h"
-#include "x86_panels.h"
 
 #define INLINE static inline __attribute__((always_inline))
 
@@ -127,12 +126,14 @@ INLINE void store_quarter(group_format f, const __m512i rows[LANES][VECTORS], si
 // Rows that are missing repeat the last: their results are never stored.
 INLINE void pack(group_format f, float most, const uint8_t *weights, size_t row_bytes, size_t rows, size_t n,
                  panel_run *panel) {
-    fetch_next(weights, rows * row_bytes);
     for (size_t block = 0; block < n / (DUET_RUN * GROUP); block++, panel += GROUP) {
         __m512i values[LANES][VECTORS];
         for (size_t r = 0; r < LANES; r++) {
             float scale[2];
-            round_block(f, most, weights + (r < rows ? r : rows - 1) * row_bytes + block * f.bytes, values[r], scale);
+            const uint8_t *at = weights + (r < rows ? r : rows - 1) * row_bytes + block * f.bytes;
+            // The same of the panel that is next in the file, a few lines at a time: all at once would be waited for.
+            for (size_t line = 0; line < f.bytes; line += 64) _mm_prefetch(at + rows * row_bytes + line, _MM_HINT_T1);
+            round_block(f, most, at, values[r], scale);
             panel[0].scale[r] = scale[0];
             panel[COARSE_RUNS].scale[r] = scale[1];
         }
