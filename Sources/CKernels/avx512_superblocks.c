@@ -44,9 +44,9 @@ INLINE __m256i steps_of(__m512 x, __m512 factor) {
     return _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(_mm512_mul_ps(x, factor)));
 }
 
-// Values, each in the upper byte of 16 bits, times 1/256 of a step's parts. Of those with a middle this is taken off, as many bits
-// are left free below as there are, and what they are multiplied by is as often that of one step: it would have too few
-// digits otherwise.
+// q, each in the upper byte of 16 bits, times its scale, as 256ths of a coarse step. Formats with a middle have whole
+// numbers of up to 63 or 255, beside which a scale would have too few digits: q less the middle is moved up to fill the 16
+// bits, `by` is the scale times the middle, and of their product of 32 bits the upper half is kept.
 INLINE __m512i multiply_values(group_format f, __m512i q, __m512i by) {
     if (!has_middle(f)) return _mm512_mullo_epi16(_mm512_srli_epi16(q, 8), by);
     const __m512i left = _mm512_slli_epi16(q, (unsigned)__builtin_clz((unsigned)-f.low) - 24);

@@ -245,7 +245,7 @@ package struct LowRankChange {
   ///   - laid: what the thread, number `worker`, keeps of `x`.
   package func reduce(
     _ index: Int, part: Range<Int>, _ x: Activations, precision: ActivationType, scratch: FloatBuffer?,
-    laid: LaidVectors?, worker: Int
+    laid: LaidVectors, worker: Int
   ) {
     precondition(index >= 0 && index < count, "no such change")
     let item = unsafe items + index
@@ -256,7 +256,7 @@ package struct LowRankChange {
     let isTiled = unsafe layout.type == Int32(DUET_Q8_0) && tokens.lowerBound % Int(DUET_TILE_TOKENS) == 0
     let tiles = scratch != nil && isTiled ? unsafe x.tiles(from: tokens.lowerBound) : nil
     unsafe layout.reduce(
-      table, part, x.view(tokens), tiles, tokens.count, precision, scratch, laid?.pointer(worker), low, stride
+      table, part, x.view(tokens), tiles, tokens.count, precision, scratch, laid.pointer(worker), low, stride
     )
     for token in 0..<tokens.count {
       for j in part { unsafe low[token * stride + j] *= factor }

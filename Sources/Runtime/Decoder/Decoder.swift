@@ -229,13 +229,13 @@ package final class Decoder {
   /// inner = activation(inner) * up, in a part of every token: what was the gate lies near, and its place is written anew.
   private func activate(_ part: Range<Int>, _ tokens: Int, _ space: Gating) {
     let width = config.feedForwardLength, size = Int(DUET_TILE_TOKENS), inPanels = tokens > Self.directTokens
+    let inner = space.inner.values
     for first in stride(from: 0, to: tokens, by: size) {
       let run = first..<min(first + size, tokens)
       for token in run {
-        add(space.gateBias, to: space.inner.values, token, part)
+        add(space.gateBias, to: inner, token, part)
         add(space.upBias, to: space.up, token, part)
         let range = token * width + part.lowerBound..<token * width + part.upperBound
-        let inner = space.inner.values
         operations.gate(config.activation, inner, up: space.up, out: inner, range)
       }
       if precision == .int8 { space.inner.quantize(run, within: part, forPanels: inPanels, operations) }
