@@ -32,12 +32,6 @@ typedef struct {
     float (*load1)(const uint8_t *at);
 } format;
 
-INLINE uint16_t bits16(const uint8_t *at) {
-    uint16_t bits;
-    memcpy(&bits, at, 2);
-    return bits;
-}
-
 INLINE __m256 load8_F32(const uint8_t *at) { return _mm256_loadu_ps((const float *)at); }
 INLINE __m256 load8_F16(const uint8_t *at) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)at)); }
 INLINE __m256 load8_BF16(const uint8_t *at) {
@@ -49,8 +43,8 @@ INLINE float load1_F32(const uint8_t *at) {
     memcpy(&value, at, 4);
     return value;
 }
-INLINE float load1_F16(const uint8_t *at) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_set1_epi16((short)bits16(at)))); }
-INLINE float load1_BF16(const uint8_t *at) { return duet_bfloat_to_float(bits16(at)); }
+INLINE float load1_F16(const uint8_t *at) { return _mm_cvtss_f32(_mm_cvtph_ps(_mm_set1_epi16((short)duet_word_at(at)))); }
+INLINE float load1_BF16(const uint8_t *at) { return duet_bfloat_to_float(duet_word_at(at)); }
 
 #define format_F32 (format){4, load8_F32, load1_F32}
 #define format_F16 (format){2, load8_F16, load1_F16}

@@ -12,37 +12,18 @@ typedef struct {
     __m256i factors;    // int16, of the first halves in the low lane, of the second in the high
 } group;
 
-typedef struct {
-    size_t runs;   // runs of 32 per block: 1 or 8
-    size_t bytes;  // of a block
-    bool is_signed;
-    bool has_minimum;
-    bool halves;  // factors and minima differ between the first and the last 16 values
-    group (*scales)(const uint8_t *at, size_t runs);
-    __m256i (*quants)(const uint8_t *block, size_t run);
-} group_format;
+typedef __m256i run_values;
 
 // The factors of a run: 8 of its first half, then 8 of its second.
 UNPACK __m256i factor_of(__m256i factors, size_t run) {
     return _mm256_shuffle_epi8(factors, _mm256_set1_epi16((short)(0x0100 + 0x0202 * run)));
 }
 
-UNPACK uint16_t word_at(const uint8_t *at) {
-    uint16_t word;
-    memcpy(&word, at, 2);
-    return word;
-}
-UNPACK uint32_t double_word_at(const uint8_t *at) {
-    uint32_t word;
-    memcpy(&word, at, 4);
-    return word;
-}
-
 // MARK: Blocks of 32
 
 // The half-precision numbers that blocks of `bytes` bytes begin with.
 UNPACK __m256 leading_halves(const uint8_t *at, size_t bytes, size_t runs) {
-#define WORD(I) (short)(runs > I ? word_at(at + I * bytes) : 0)
+#define WORD(I) (short)(runs > I ? duet_word_at(at + I * bytes) : 0)
     return _mm256_cvtph_ps(
         _mm_setr_epi16(WORD(0), WORD(1), WORD(2), WORD(3), WORD(4), WORD(5), WORD(6), WORD(7)));
 #undef WORD
@@ -56,7 +37,7 @@ UNPACK group scale_and_middle(const uint8_t *at, size_t bytes, size_t runs, floa
 
 // Scales and minima, which lie side by side.
 UNPACK group scale_and_minimum(const uint8_t *at, size_t bytes, size_t runs) {
-#define PAIR(I) (int)(runs > I ? double_word_at(at + I * bytes) : 0)
+#define PAIR(I) (int)(runs > I ? duet_double_word_at(at + I * bytes) : 0)
     const __m128i apart = _mm_setr_epi8(0, 1, 4, 5, 8, 9, 12, 13, 2, 3, 6, 7, 10, 11, 14, 15);
     __m128i low = _mm_shuffle_epi8(_mm_setr_epi32(PAIR(0), PAIR(1), PAIR(2), PAIR(3)), apart);
     __m128i high = _mm_setzero_si128();
@@ -95,8 +76,8 @@ UNPACK __m256 signed_floats(__m128i bytes) { return _mm256_cvtepi32_ps(_mm256_cv
 UNPACK group scales_with_minima(const uint8_t *at, size_t runs) {
     (void)runs;
     const duet_block_q4_k *block = AS(q4_k, at);
-    uint32_t a = double_word_at(block->scales), b = double_word_at(block->scales + 4);
-    uint32_t c = double_word_at(block->scales + 8);
+    uint32_t a = duet_double_word_at(block->scales), b = duet_double_word_at(block->scales + 4);
+    uint32_t c = duet_double_word_at(block->scales + 8);
     __m128i scales = _mm_setr_epi32((int)(a & 0x3f3f3f3f), (int)((c & 0x0f0f0f0f) | (a >> 2 & 0x30303030)), 0, 0);
     __m128i minima = _mm_setr_epi32((int)(b & 0x3f3f3f3f), (int)((c >> 4 & 0x0f0f0f0f) | (b >> 2 & 0x30303030)), 0, 0);
     __m256 minimum = _mm256_sub_ps(_mm256_setzero_ps(), half_in_eight(block->dmin));
@@ -129,8 +110,8 @@ UNPACK group scales_Q6_K(const uint8_t *at, size_t runs) {
 UNPACK group scales_Q3_K(const uint8_t *at, size_t runs) {
     (void)runs;
     const duet_block_q3_k *block = AS(q3_k, at);
-    uint32_t a = double_word_at(block->scales), b = double_word_at(block->scales + 4);
-    uint32_t c = double_word_at(block->scales + 8);
+    uint32_t a = duet_double_word_at(block->scales), b = duet_double_word_at(block->scales + 4);
+    uint32_t c = duet_double_word_at(block->scales + 8);
     __m128i scales = _mm_setr_epi32((int)((a & 0x0f0f0f0f) | (c << 4 & 0x30303030)),
                                     (int)((b & 0x0f0f0f0f) | (c << 2 & 0x30303030)),
                                     (int)((a >> 4 & 0x0f0f0f0f) | (c & 0x30303030)),
@@ -154,7 +135,7 @@ UNPACK group scales_Q2_K(const uint8_t *at, size_t runs) {
 UNPACK group scales_IQ4_XS(const uint8_t *at, size_t runs) {
     (void)runs;
     const duet_block_iq4_xs *block = AS(iq4_xs, at);
-    __m128i bytes = _mm_cvtsi32_si128((int)double_word_at(block->scales_l));
+    __m128i bytes = _mm_cvtsi32_si128((int)duet_double_word_at(block->scales_l));
     __m128i pairs = _mm_unpacklo_epi8(bytes, _mm_srli_epi16(bytes, 4));
     __m256i low = _mm256_cvtepu8_epi32(_mm_and_si128(pairs, _mm_set1_epi8(15)));
     __m256i shifts = _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14);
@@ -164,24 +145,4 @@ UNPACK group scales_IQ4_XS(const uint8_t *at, size_t runs) {
     return (group){.scale = _mm256_mul_ps(half_in_eight(block->d), _mm256_cvtepi32_ps(scale))};
 }
 
-// MARK: The formats
-
-#define GROUP_OF(TYPE, NAME, RUNS, SIGNED, MINIMUM, HALVES, SCALES, QUANTS)                                   \
-    (group_format) {                                                                                          \
-        .runs = RUNS, .bytes = sizeof(duet_block_##NAME), .is_signed = SIGNED, .has_minimum = MINIMUM,        \
-        .halves = HALVES, .scales = SCALES, .quants = QUANTS,                                                 \
-    }
-
-#define group_Q4_0 GROUP_OF(Q4_0, q4_0, 1, false, true, false, scales_Q4_0, quants_Q4_0)
-#define group_Q4_1 GROUP_OF(Q4_1, q4_1, 1, false, true, false, scales_Q4_1, quants_Q4_1)
-#define group_Q5_0 GROUP_OF(Q5_0, q5_0, 1, false, true, false, scales_Q5_0, quants_Q5_0)
-#define group_Q5_1 GROUP_OF(Q5_1, q5_1, 1, false, true, false, scales_Q5_1, quants_Q5_1)
-#define group_Q8_0 GROUP_OF(Q8_0, q8_0, 1, true, false, false, scales_Q8_0, quants_Q8_0)
-#define group_IQ4_NL GROUP_OF(IQ4_NL, iq4_nl, 1, true, false, false, scales_IQ4_NL, quants_IQ4_NL)
-#define group_MXFP4 GROUP_OF(MXFP4, mxfp4, 1, true, false, false, scales_MXFP4, quants_MXFP4)
-#define group_Q2_K GROUP_OF(Q2_K, q2_k, 8, false, true, true, scales_Q2_K, quants_Q2_K)
-#define group_Q3_K GROUP_OF(Q3_K, q3_k, 8, false, true, true, scales_Q3_K, quants_Q3_K)
-#define group_Q4_K GROUP_OF(Q4_K, q4_k, 8, false, true, false, scales_with_minima, quants_Q4_K)
-#define group_Q5_K GROUP_OF(Q5_K, q5_k, 8, false, true, false, scales_with_minima, quants_Q5_K)
-#define group_Q6_K GROUP_OF(Q6_K, q6_k, 8, false, true, true, scales_Q6_K, quants_Q6_K)
-#define group_IQ4_XS GROUP_OF(IQ4_XS, iq4_xs, 8, true, false, false, scales_IQ4_XS, quants_IQ4_XS)
+#include "group_formats.h"

@@ -1,4 +1,4 @@
-// Attention over pages of the cache for x86-64 with AVX-512: x86_attention.h in vectors of 64 bytes.
+// Attention over pages of the cache for x86-64 with AVX-512: paged_attention.h in vectors of 64 bytes.
 
 #include "tiers.h"
 
@@ -11,51 +11,15 @@
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function)
 
-#include "avx512_math.h"
-
 #define INLINE static inline __attribute__((always_inline))
 
-typedef __m512 vector;
-#define LANES 16
+#include "avx512_vector.h"
+
 // Of 32 registers 24 may hold sums. Of a page of which little is seen, less is scored in steps of half of it.
 #define SCORE_VECTORS(ROWS) ((ROWS) <= 3 ? 4 : 2)
 #define VALUE_VECTORS(ROWS) 4
 
-INLINE vector zero(void) { return _mm512_setzero_ps(); }
-INLINE vector spread(float x) { return _mm512_set1_ps(x); }
-INLINE vector spread_half(uint16_t x) { return _mm512_cvtph_ps(_mm256_set1_epi16((short)x)); }
-INLINE vector load_floats(const float *x) { return _mm512_loadu_ps(x); }
-INLINE void store_floats(float *out, vector x) { _mm512_storeu_ps(out, x); }
-INLINE vector add_up(vector a, vector b) { return _mm512_add_ps(a, b); }
-INLINE vector multiply(vector a, vector b) { return _mm512_mul_ps(a, b); }
-INLINE vector multiply_add(vector a, vector b, vector c) { return _mm512_fmadd_ps(a, b, c); }
-INLINE vector divide(vector a, vector b) { return _mm512_div_ps(a, b); }
-INLINE vector largest_of(vector a, vector b) { return _mm512_max_ps(a, b); }
-INLINE vector tanh_of(vector x) { return duet_tanh16(x); }
-INLINE float total_of(vector x) { return _mm512_reduce_add_ps(x); }
-INLINE float maximum_of(vector x) { return _mm512_reduce_max_ps(x); }
-
-INLINE vector load_values_of(int type, const void *base, size_t at) {
-    if (type == DUET_F32) return _mm512_loadu_ps((const float *)base + at);
-    if (type == DUET_F16) return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)((const uint16_t *)base + at)));
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)((const int8_t *)base + at))));
-}
-
-INLINE vector hide(vector s, uint32_t first, duet_span span) {
-    const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    __m512i token = _mm512_add_epi32(_mm512_set1_epi32((int)first), lanes);
-    __mmask16 seen = _mm512_cmpge_epu32_mask(token, _mm512_set1_epi32((int)span.first))
-        & _mm512_cmplt_epu32_mask(token, _mm512_set1_epi32((int)span.last));
-    return _mm512_mask_blend_ps(seen, _mm512_set1_ps(-INFINITY), s);
-}
-
-INLINE vector exponential(vector s, vector shift) {
-    // -inf - -inf is NaN: what is masked is 0 whatever the largest score.
-    __mmask16 seen = _mm512_cmp_ps_mask(s, _mm512_set1_ps(-INFINITY), _CMP_NEQ_UQ);
-    return _mm512_maskz_mov_ps(seen, duet_exp16(_mm512_sub_ps(s, shift)));
-}
-
-#include "x86_attention.h"
+#include "paged_attention.h"
 
 #pragma clang attribute pop
 

@@ -185,17 +185,11 @@ UNPACK __m512 half_in_all(uint16_t half) { return _mm512_cvtph_ps(_mm256_set1_ep
 UNPACK __m512 unsigned_floats(__m128i bytes) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes)); }
 UNPACK __m512 signed_floats(__m128i bytes) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)); }
 
-UNPACK uint32_t double_word_at(const uint8_t *at) {
-    uint32_t word;
-    memcpy(&word, at, 4);
-    return word;
-}
-
 // Q4_K and Q5_K, whose scales lie at the same place: see duet_scale_k, duet_minimum_k.
 UNPACK __m512 scales_and_minima(const uint8_t *at) {
     const duet_block_q4_k *block = AS(q4_k, at);
-    uint32_t a = double_word_at(block->scales), b = double_word_at(block->scales + 4);
-    uint32_t c = double_word_at(block->scales + 8);
+    uint32_t a = duet_double_word_at(block->scales), b = duet_double_word_at(block->scales + 4);
+    uint32_t c = duet_double_word_at(block->scales + 8);
     __m128i bytes = _mm_setr_epi32((int)(a & 0x3f3f3f3f), (int)((c & 0x0f0f0f0f) | (a >> 2 & 0x30303030)),
                                    (int)(b & 0x3f3f3f3f), (int)((c >> 4 & 0x0f0f0f0f) | (b >> 2 & 0x30303030)));
     return _mm512_mul_ps(halves_in_eight(at), unsigned_floats(bytes));
@@ -252,8 +246,8 @@ UNPACK group read_Q6_K(const uint8_t *at, size_t runs) {
 UNPACK group read_Q3_K(const uint8_t *at, size_t runs) {
     (void)runs;
     const duet_block_q3_k *block = AS(q3_k, at);
-    uint32_t a = double_word_at(block->scales), b = double_word_at(block->scales + 4);
-    uint32_t c = double_word_at(block->scales + 8);
+    uint32_t a = duet_double_word_at(block->scales), b = duet_double_word_at(block->scales + 4);
+    uint32_t c = duet_double_word_at(block->scales + 8);
     __m128i scales = _mm_setr_epi32((int)((a & 0x0f0f0f0f) | (c << 4 & 0x30303030)),
                                     (int)((b & 0x0f0f0f0f) | (c << 2 & 0x30303030)),
                                     (int)((a >> 4 & 0x0f0f0f0f) | (c & 0x30303030)),
@@ -285,7 +279,7 @@ UNPACK group read_Q2_K(const uint8_t *at, size_t runs) {
 UNPACK group read_IQ4_XS(const uint8_t *at, size_t runs) {
     (void)runs;
     const duet_block_iq4_xs *block = AS(iq4_xs, at);
-    __m128i bytes = _mm_cvtsi32_si128((int)double_word_at(block->scales_l));
+    __m128i bytes = _mm_cvtsi32_si128((int)duet_double_word_at(block->scales_l));
     __m128i pairs = _mm_unpacklo_epi8(bytes, _mm_srli_epi16(bytes, 4));
     __m256i low = _mm256_cvtepu8_epi32(_mm_and_si128(pairs, _mm_set1_epi8(15)));
     __m256i high = _mm256_srlv_epi32(_mm256_set1_epi32(block->scales_h), _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14));

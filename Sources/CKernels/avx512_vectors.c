@@ -11,11 +11,11 @@
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"))), apply_to = function)
 
-#include "avx512_math.h"
-#include "x86_runs.h"
+#define INLINE static inline __attribute__((always_inline))
 
-// The lanes of the first n values.
-static inline __mmask16 first_lanes(size_t n) { return n >= 16 ? 0xffff : (__mmask16)((1 << n) - 1); }
+#include "avx512_vector.h"
+#include "vector_loops.h"
+#include "x86_runs.h"
 
 static void quantize_run(const float *x, int8_t *q, duet_run_scale *s) {
     __m512 low = _mm512_loadu_ps(x), high = _mm512_loadu_ps(x + 16);
@@ -88,28 +88,6 @@ static void quantize(const float *x, size_t n, int8_t *q, duet_run_scale *scales
         }
         quantize_run(x + DUET_RUN * i, q + DUET_RUN * i, &scales[i]);
         i++;
-    }
-}
-
-static void silu_multiply(const float *gate, const float *up, size_t n, float *out) {
-    for (size_t i = 0; i < n; i += 16) {
-        __mmask16 lanes = first_lanes(n - i);
-        __m512 g = _mm512_maskz_loadu_ps(lanes, gate + i);
-        __m512 e = duet_exp16(_mm512_sub_ps(_mm512_setzero_ps(), g));
-        __m512 silu = _mm512_div_ps(g, _mm512_add_ps(_mm512_set1_ps(1), e));
-        _mm512_mask_storeu_ps(out + i, lanes, _mm512_mul_ps(silu, _mm512_maskz_loadu_ps(lanes, up + i)));
-    }
-}
-
-static void gelu_multiply(const float *gate, const float *up, size_t n, float *out) {
-    const __m512 one = _mm512_set1_ps(1);
-    for (size_t i = 0; i < n; i += 16) {
-        __mmask16 lanes = first_lanes(n - i);
-        __m512 g = _mm512_maskz_loadu_ps(lanes, gate + i), square = _mm512_mul_ps(g, g);
-        __m512 inner = _mm512_fmadd_ps(_mm512_mul_ps(square, g), _mm512_set1_ps(0.044715f), g);
-        __m512 t = duet_tanh16(_mm512_mul_ps(inner, _mm512_set1_ps(0.797884561f)));
-        __m512 gelu = _mm512_mul_ps(_mm512_mul_ps(_mm512_set1_ps(0.5f), g), _mm512_add_ps(one, t));
-        _mm512_mask_storeu_ps(out + i, lanes, _mm512_mul_ps(gelu, _mm512_maskz_loadu_ps(lanes, up + i)));
     }
 }
 

@@ -128,6 +128,18 @@ extern const int8_t duet_iq4_values[16];
 // Twice the values of E2M1, sign in the top bit: 0, 0.5, 1, 1.5, 2, 3, 4, 6 and their negatives.
 extern const int8_t duet_mxfp4_values[16];
 
+// Numbers of a block, which have no alignment.
+static inline uint16_t duet_word_at(const uint8_t *at) {
+    uint16_t word;
+    memcpy(&word, at, 2);
+    return word;
+}
+static inline uint32_t duet_double_word_at(const uint8_t *at) {
+    uint32_t word;
+    memcpy(&word, at, 4);
+    return word;
+}
+
 // Half precision to single, exact for every input. In integers, so that no tier needs F16C and no
 // compiler calls a library for it.
 static inline float duet_half_to_float(uint16_t half) {

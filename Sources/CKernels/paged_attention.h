@@ -1,5 +1,5 @@
-// Attention over pages of the cache for x86-64. Included once per file, inside of its target attribute, after the
-// vectors that it is written in:
+// Attention over pages of the cache. Included once per file, inside of its target attribute, after the floats side
+// by side that it is written in (avx2_vector.h and its siblings):
 //
 //     vector, LANES         floats side by side
 //     SCORE_VECTORS(rows)   vectors of tokens that are scored together
@@ -30,7 +30,7 @@ INLINE const uint16_t *scales_of(const void *base, size_t head_size) {
 // Fetches `bytes` bytes that are needed soon: pages lie far apart, so the hardware cannot foresee
 // the next one.
 INLINE void fetch(const void *at, size_t offset, size_t bytes) {
-    for (size_t line = 0; line < bytes; line += 64) _mm_prefetch((const char *)at + offset + line, _MM_HINT_T0);
+    for (size_t line = 0; line < bytes; line += 64) __builtin_prefetch((const char *)at + offset + line, 0, 3);
 }
 
 INLINE size_t bytes_of(int type) { return type == DUET_F32 ? 4 : type == DUET_F16 ? 2 : 1; }
