@@ -18,36 +18,63 @@ extension Decoder {
     pool.run((count + size - 1) / size) { chunk, _ in body(chunk * size..<min(count, (chunk + 1) * size)) }
   }
 
-  /// Rows of matrices, or other pieces of work, that one thread takes at a time, the same of each: `threads` large
-  /// chunks first, then as many of half their size, then small ones. Long runs of memory are fetched ahead of use
-  /// best, and small chunks at the end keep all threads busy until then.
+  /// Rows of matrices, or other pieces of work, that one thread takes at a time, the same of each: some larger chunks
+  /// first, then small ones.
   struct Chunks {
+    /// Some chunks of the same number of rows each.
+    struct Step {
+      let count: Int
+      let rows: Int
+    }
+
     let products: Range<Int>
     let matrixRows: Int
-    /// Of small chunks.
-    let rows: Int
-    /// Of the large ones; `rows` where all are alike.
-    let largeRows: Int
-    let threads: Int
+    private let first: Step
+    private let second: Step
+    /// Of the chunks after the first two steps.
+    private let rows: Int
 
-    private var middleRows: Int { max(rows, largeRows / 2 / rows * rows) }
-    private var firstRows: Int { threads * (largeRows + middleRows) }
+    /// `threads` large chunks, then as many of half their size, then small ones: long runs of memory are fetched ahead
+    /// of use best, and small chunks at the end keep all threads busy until then.
+    init(products: Range<Int>, matrixRows: Int, rows: Int, largeRows: Int, threads: Int) {
+      self.products = products
+      self.matrixRows = matrixRows
+      first = Step(count: threads, rows: largeRows)
+      second = Step(count: threads, rows: max(rows, largeRows / 2 / rows * rows))
+      self.rows = rows
+    }
+
+    /// `count` chunks of whole units of rows, as even as can be.
+    init(products: Range<Int>, matrixRows: Int, unit: Int, count: Int) {
+      let units = (matrixRows + unit - 1) / unit, least = units / count, more = units % count
+      self.products = products
+      self.matrixRows = matrixRows
+      first = Step(count: more, rows: (least + 1) * unit)
+      second = Step(count: 0, rows: unit)
+      rows = max(1, least) * unit
+    }
+
+    private var firstRows: Int { first.count * first.rows }
+    private var secondRows: Int { firstRows + second.count * second.rows }
 
     var count: Int {
-      if matrixRows > firstRows { return 2 * threads + (matrixRows - firstRows + rows - 1) / rows }
-      let rest = matrixRows - threads * largeRows
-      if rest > 0 { return threads + (rest + middleRows - 1) / middleRows }
-      return (matrixRows + largeRows - 1) / largeRows
+      if matrixRows > secondRows {
+        return first.count + second.count + (matrixRows - secondRows + rows - 1) / rows
+      }
+      if matrixRows > firstRows {
+        return first.count + (matrixRows - firstRows + second.rows - 1) / second.rows
+      }
+      return (matrixRows + first.rows - 1) / first.rows
     }
 
     func range(_ index: Int) -> Range<Int> {
       let start: Int, size: Int
-      if index < threads {
-        (start, size) = (index * largeRows, largeRows)
-      } else if index < 2 * threads {
-        (start, size) = (threads * largeRows + (index - threads) * middleRows, middleRows)
+      if index < first.count {
+        (start, size) = (index * first.rows, first.rows)
+      } else if index < first.count + second.count {
+        (start, size) = (firstRows + (index - first.count) * second.rows, second.rows)
       } else {
-        (start, size) = (firstRows + (index - 2 * threads) * rows, rows)
+        (start, size) = (secondRows + (index - first.count - second.count) * rows, rows)
       }
       return start..<min(matrixRows, start + size)
     }
@@ -119,10 +146,11 @@ extension Decoder {
 
   /// Of products `places`, whose matrices are as large as this one.
   private func chunks(of matrix: Matrix, _ places: Range<Int>, direct: Bool) -> Chunks {
-    let rows = direct ? directRows(matrix, matrices: places.count) : panelRows(matrix)
-    let large = direct ? max(rows, matrix.rows / (2 * pool.threadCount) / rows * rows) : rows
+    guard direct else { return panelChunks(of: matrix, places) }
+    let rows = directRows(matrix, matrices: places.count), threads = pool.threadCount
     return Chunks(
-      products: places, matrixRows: matrix.rows, rows: rows, largeRows: large, threads: pool.threadCount)
+      products: places, matrixRows: matrix.rows, rows: rows,
+      largeRows: max(rows, matrix.rows / (2 * threads) / rows * rows), threads: threads)
   }
 
   /// Some microseconds' worth of rows: whole runs of what is quantized from them, and whole groups
@@ -135,13 +163,14 @@ extension Decoder {
   }
 
   /// Whole panels and whole runs of what is quantized from their results, as many chunks for each thread: 576 rows are
-  /// three times 96 for each of two, not four chunks of 128 and one of 64.
-  private func panelRows(_ matrix: Matrix) -> Int {
+  /// three times 96 for each of two, not four chunks of 128 and one of 64; of 2,048 rows two chunks are smaller than
+  /// the other 20, not one much smaller than 21.
+  private func panelChunks(of matrix: Matrix, _ places: Range<Int>) -> Chunks {
     let most = (matrix.rows / (Self.matrixChunks * Self.panelChunkRows) + 1) * Self.panelChunkRows
-    let threads = pool.threadCount, whole = max(operations.panelRows, Int(DUET_RUN))
-    let chunks = (matrix.rows + threads * most - 1) / (threads * most) * threads
-    let rows = (matrix.rows + chunks - 1) / chunks
-    return (rows + whole - 1) / whole * whole
+    let threads = pool.threadCount
+    return Chunks(
+      products: places, matrixRows: matrix.rows, unit: max(operations.panelRows, Int(DUET_RUN)),
+      count: (matrix.rows + threads * most - 1) / (threads * most) * threads)
   }
 
   private func multiplyPanels(
