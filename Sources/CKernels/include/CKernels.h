@@ -239,6 +239,11 @@ typedef struct {
 // ("generic", "avx2", "avx512"); NULL where the CPU lacks it or this build has no such tier.
 const duet_operations *duet_select(const char *name);
 
+// Whether every operation of a tier gives what its readable twin gives, within bounds of rounding: `rounds` times with
+// other sizes and values, which follow from `seed`. One round, of a few milliseconds, runs every operation of every type
+// once. If not, `finding` says in one line what differed first: operation, type, sizes and both values.
+bool duet_check(const duet_operations *tier, uint64_t seed, size_t rounds, char *finding, size_t room);
+
 // The entries of a table for one weight type, which must be one that it has (not I32): Swift sees
 // C arrays as tuples, which cannot be indexed.
 static inline void duet_run_dequantize(const duet_operations *o, int type, const void *blocks,
