@@ -44,4 +44,14 @@ missing_packages() {
   command -v python3 >/dev/null || echo python3
 }
 
+# Where Debian has headers and libraries of 64-bit ARM, for which programs are built here and run by an emulator.
+# shellcheck disable=SC2034
+arm_root=/usr/aarch64-linux-gnu
+
+# What that needs and the system lacks. No compiler is among it: Swift's own builds for ARM too.
+missing_emulation() {
+  command -v qemu-aarch64 >/dev/null || echo qemu-user
+  [[ -e $arm_root/include/stdio.h && -e $arm_root/lib/crt1.o ]] || echo libc6-dev-arm64-cross
+}
+
 minutes() { printf '%d min %02d s' $(($1 / 60)) $(($1 % 60)); }

@@ -9,6 +9,7 @@
 
 static int usage(void) {
     fputs("usage: check_kernels [--seed S] [--rounds N] [--lacks] TIER...\n"
+          "  TIER     a name, or \"\" for the one that is chosen on this CPU\n"
           "  --lacks  it is an error if the CPU has a tier, not if it lacks it\n",
           stderr);
     return 2;
@@ -28,8 +29,8 @@ static bool check(const char *name, bool lacks, uint64_t seed, uint64_t rounds) 
         return lacks == (tier == NULL);
     }
     bool well = duet_check(tier, seed, (size_t)rounds, finding, sizeof finding);
-    if (well) printf("%s: %llu rounds agree with generic\n", name, (unsigned long long)rounds);
-    else printf("%s: %s\n", name, finding);
+    if (well) printf("%s: %llu rounds agree with generic\n", tier->name, (unsigned long long)rounds);
+    else printf("%s: %s\n", tier->name, finding);
     return well;
 }
 
