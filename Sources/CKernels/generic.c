@@ -195,7 +195,8 @@ static size_t argmax(const float *x, size_t n) {
     size_t best = 0;
     float largest = -INFINITY;
     for (size_t i = 0; i < n; i++) {
-        if (x[i] > largest) {
+        // An infinity below all others still wins over what is no number.
+        if (x[i] > largest || (x[i] == largest && isnan(x[best]))) {
             largest = x[i];
             best = i;
         }

@@ -1,22 +1,28 @@
 // Which table of operations this CPU gets.
 
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
+
+#if defined(__APPLE__)
+#include <sys/sysctl.h>
+#elif defined(__linux__) && defined(__aarch64__)
+#include <sys/auxv.h>
+#endif
 
 #include "CKernels.h"
 #include "formats.h"
 #include "tiers.h"
 
-typedef struct {
-    duet_operations generic, avx2, avx512;
-} tables;
+enum { GENERIC, AVX2, AVX512, NEON, I8MM, TIERS };
 
 // Filled before main(), so that readers need no lock.
-static tables all;
+static duet_operations all[TIERS];
+static bool runs[TIERS];
 static char features[96];
 
-static void name_features(void) {
 #if defined(__x86_64__)
+static void find_features(void) {
 #define NAME_FEATURE(WORD) \
     if (__builtin_cpu_supports(WORD)) strcat(features, features[0] ? " " WORD : WORD);
     NAME_FEATURE("avx2")
@@ -29,45 +35,70 @@ static void name_features(void) {
     NAME_FEATURE("avx512vnni")
     NAME_FEATURE("avx512vbmi")
     NAME_FEATURE("gfni")
-#endif
-}
-
-__attribute__((constructor)) static void fill(void) {
-    name_features();
-    duet_generic_fill(&all.generic);
-    all.avx2 = all.generic;
-    duet_avx2_fill(&all.avx2);
-    all.avx512 = all.avx2;
-    duet_avx512_fill(&all.avx512);
-}
-
-static bool has_avx2(void) {
-#if defined(__x86_64__)
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-#else
-    return false;
-#endif
-}
-
-static bool has_avx512(void) {
-#if defined(__x86_64__)
-    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
+    runs[AVX2] = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    runs[AVX512] = runs[AVX2] && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
         && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")
         && __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi")
         && __builtin_cpu_supports("gfni");
+}
+#elif defined(__aarch64__)
+#if defined(__APPLE__)
+static bool has_feature(const char *name) {
+    int value = 0;
+    size_t size = sizeof value;
+    return sysctlbyname(name, &value, &size, NULL, 0) == 0 && value != 0;
+}
+#define HAS_DOTPROD has_feature("hw.optional.arm.FEAT_DotProd")
+#define HAS_I8MM has_feature("hw.optional.arm.FEAT_I8MM")
+#elif defined(__linux__)
+// Bits of the two words of capabilities that Linux gives (its Documentation/arch/arm64/elf_hwcaps.rst).
+#define HAS_DOTPROD (getauxval(AT_HWCAP) >> 20 & 1)
+#define HAS_I8MM (getauxval(AT_HWCAP2) >> 13 & 1)
 #else
-    return false;
+#define HAS_DOTPROD false
+#define HAS_I8MM false
 #endif
+static void find_features(void) {
+    runs[NEON] = HAS_DOTPROD;
+    runs[I8MM] = runs[NEON] && HAS_I8MM;
+    strcat(features, "asimd");
+    if (runs[NEON]) strcat(features, " dotprod");
+    if (runs[I8MM]) strcat(features, " i8mm");
+}
+#else
+static void find_features(void) {}
+#endif
+
+__attribute__((constructor)) static void fill(void) {
+    find_features();
+    runs[GENERIC] = true;
+    duet_generic_fill(&all[GENERIC]);
+    all[AVX2] = all[GENERIC];
+    duet_avx2_fill(&all[AVX2]);
+    all[AVX512] = all[AVX2];
+    duet_avx512_fill(&all[AVX512]);
+    all[NEON] = all[GENERIC];
+    duet_neon_fill(&all[NEON]);
+    all[I8MM] = all[NEON];
+    duet_i8mm_fill(&all[I8MM]);
+}
+
+// What each tier's check has found. Two threads that check at once find the same.
+enum { UNCHECKED, AGREES, DIFFERS };
+static _Atomic int checked[TIERS];
+
+static bool agrees(int tier) {
+    if (!all[tier].checks_itself) return true;
+    if (checked[tier] == UNCHECKED) checked[tier] = duet_check(&all[tier], 1, 1, NULL, 0) ? AGREES : DIFFERS;
+    return checked[tier] == AGREES;
 }
 
 const duet_operations *duet_select(const char *name) {
-    if (name == NULL || name[0] == 0) {
-        if (has_avx512()) return &all.avx512;
-        return has_avx2() ? &all.avx2 : &all.generic;
+    bool any = name == NULL || name[0] == 0;
+    for (int tier = TIERS - 1; tier >= 0; tier--) {
+        if (!runs[tier] || !(any ? agrees(tier) : strcmp(name, all[tier].name) == 0)) continue;
+        return &all[tier];
     }
-    if (strcmp(name, "generic") == 0) return &all.generic;
-    if (strcmp(name, "avx2") == 0 && has_avx2()) return &all.avx2;
-    if (strcmp(name, "avx512") == 0 && has_avx512()) return &all.avx512;
     return NULL;
 }
 

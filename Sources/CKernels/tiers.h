@@ -28,6 +28,13 @@ void duet_avx512_fill_vectors(duet_operations *table);
 void duet_avx512_fill_attention(duet_operations *table);
 void duet_avx512_fill_low_rank(duet_operations *table);
 void duet_avx512_fill_vision(duet_operations *table);
+void duet_neon_fill(duet_operations *table);
+void duet_neon_fill_rows(duet_operations *table);
+void duet_neon_fill_floats(duet_operations *table);
+void duet_neon_fill_vectors(duet_operations *table);
+void duet_neon_fill_attention(duet_operations *table);
+void duet_neon_fill_low_rank(duet_operations *table);
+void duet_i8mm_fill(duet_operations *table);
 
 // Bytes behind a panel.
 #define DUET_PANEL_GAP 64

@@ -7,9 +7,7 @@ import DuetRuntime
 
   /// The tier called `name`, or the fastest one that this CPU runs.
   init(tier name: String? = nil) throws(KernelError) {
-    guard let table = unsafe duet_select_encoders(name ?? "") else {
-      throw .noSuchTier(name: name ?? "", features: Operations.cpuFeatures)
-    }
+    guard let table = unsafe duet_select_encoders(name ?? "") else { throw .noSuchTier(name ?? "") }
     unsafe self.table = unsafe table
   }
 

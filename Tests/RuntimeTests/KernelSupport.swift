@@ -77,7 +77,7 @@ struct QuantizedVector {
   }
 
   /// Every tier that runs here, the readable one first.
-  static let all = ["generic", "avx2", "avx512", "neon"].compactMap(Kernels.init)
+  static let all = ["generic", "avx2", "avx512", "neon", "i8mm"].compactMap(Kernels.init)
 
   var testDescription: String { unsafe String(cString: table.pointee.name) }
   var panelRows: Int { unsafe table.pointee.panel_rows }

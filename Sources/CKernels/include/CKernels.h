@@ -160,6 +160,7 @@ typedef struct {
 
 typedef struct {
     const char *name;
+    bool checks_itself;  // its tests have run under emulation alone: duet_check() it before use
     size_t panel_rows;
     size_t panel_run_bytes;  // of a row's run of quantized weights in a panel
     duet_dequantize dequantize[DUET_TYPE_COUNT];
@@ -235,8 +236,9 @@ typedef struct {
     uint64_t (*peak)(bool in_float, size_t rounds);
 } duet_operations;
 
-// The fastest tier that this CPU runs and that tests have covered, or the one called `name`
-// ("generic", "avx2", "avx512"); NULL where the CPU lacks it or this build has no such tier.
+// The fastest tier that this CPU runs (and, where it checks itself, that agrees with the generic one), or the one called
+// `name` ("generic", "avx2", "avx512", "neon", "i8mm"), unchecked; NULL where the CPU lacks it or this build has no such
+// tier.
 const duet_operations *duet_select(const char *name);
 
 // Whether every operation of a tier gives what its readable twin gives, within bounds of rounding: `rounds` times with

@@ -6,12 +6,16 @@ import CKernels
 
   /// The tier called `name`, or the fastest tested one that this CPU runs.
   ///
-  /// - Throws: `KernelError.noSuchTier` when this CPU or this build lacks it.
+  /// - Throws: `KernelError.noSuchTier` when this CPU or this build lacks it, `differs` when its own check fails.
   package init(tier name: String? = nil) throws(KernelError) {
-    guard let table = unsafe duet_select(name ?? "") else {
-      throw .noSuchTier(name: name ?? "", features: unsafe String(cString: duet_cpu_features()))
-    }
+    guard let table = unsafe duet_select(name ?? "") else { throw .noSuchTier(name ?? "") }
     unsafe self.table = unsafe table
+    guard let name, unsafe table.pointee.checks_itself else { return }
+    var finding = [CChar](repeating: 0, count: 256)
+    if unsafe !duet_check(table, 1, 1, &finding, finding.count) {
+      let text = finding.prefix { $0 != 0 }.map(UInt8.init(bitPattern:))
+      throw .differs(name: name, finding: String(decoding: text, as: UTF8.self))
+    }
   }
 
   /// The tier's name, such as `avx2`.
@@ -19,6 +23,11 @@ import CKernels
 
   /// CPU features that tiers ask for.
   package static var cpuFeatures: String { unsafe String(cString: duet_cpu_features()) }
+
+  /// The tiers that run here, the readable one first.
+  package static var tiers: [String] {
+    ["generic", "avx2", "avx512", "neon", "i8mm"].filter { (name: String) in unsafe duet_select(name) != nil }
+  }
 
   /// Rows in a panel.
   package var panelRows: Int { unsafe table.pointee.panel_rows }
@@ -275,13 +284,21 @@ public enum ActivationType: String, Sendable, CaseIterable {
 
 /// Why no kernels could be chosen.
 public enum KernelError: Error, Equatable, CustomStringConvertible {
-  case noSuchTier(name: String, features: String)
+  case noSuchTier(name: String, features: String, others: [String])
+  /// Tested under emulation alone, the tier does not compute here what the readable kernels do.
+  case differs(name: String, finding: String)
+
+  package static func noSuchTier(_ name: String) -> Self {
+    .noSuchTier(name: name, features: Operations.cpuFeatures, others: Operations.tiers)
+  }
 
   /// What is wrong, where, and what to do.
   public var description: String {
     switch self {
-    case .noSuchTier(let name, let features):
-      "no kernels called \(name) run here (the CPU has: \(features)); set DUET_CPU to generic, avx2 or avx512, or unset it"
+    case .noSuchTier(let name, let features, let others):
+      "no kernels called \(name) run here (the CPU has: \(features)); set DUET_CPU to \(others.joined(separator: " or ")), or unset it"
+    case .differs(let name, let finding):
+      "the kernels called \(name) compute something else than the generic ones on this CPU (\(finding)); unset DUET_CPU"
     }
   }
 }
