@@ -16,8 +16,9 @@
 #include "avx2_vector.h"
 
 // Of sixteen registers twelve hold sums.
-#define SCORE_VECTORS(ROWS) ((ROWS) <= 3 ? 4 : 2)
-#define VALUE_VECTORS(ROWS) ((ROWS) <= 3 ? 4 : 2)
+#define ROWS 6
+#define SCORE_VECTORS(N) ((N) <= 3 ? 4 : 2)
+#define VALUE_VECTORS(N) ((N) <= 3 ? 4 : 2)
 
 #include "paged_attention.h"
 

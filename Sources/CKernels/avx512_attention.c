@@ -15,9 +15,11 @@
 
 #include "avx512_vector.h"
 
-// Of 32 registers 24 may hold sums. Of a page of which little is seen, less is scored in steps of half of it.
-#define SCORE_VECTORS(ROWS) ((ROWS) <= 3 ? 4 : 2)
-#define VALUE_VECTORS(ROWS) 4
+// Of 32 registers 24 may hold sums. Of a page of which little is seen, less is scored in steps of half of it. The more
+// rows, the fewer conversions from half precision, which take two of the slots of a multiplication.
+#define ROWS 12
+#define SCORE_VECTORS(N) ((N) <= 3 ? 4 : 2)
+#define VALUE_VECTORS(N) ((N) <= 6 ? 4 : 2)
 
 #include "paged_attention.h"
 

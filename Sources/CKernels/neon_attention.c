@@ -14,8 +14,9 @@
 #include "neon_vector.h"
 
 // Of 32 registers 24 hold sums.
-#define SCORE_VECTORS(ROWS) 4
-#define VALUE_VECTORS(ROWS) 4
+#define ROWS 6
+#define SCORE_VECTORS(N) 4
+#define VALUE_VECTORS(N) 4
 
 #include "paged_attention.h"
 

@@ -2,6 +2,7 @@
 // by side that it is written in (avx2_vector.h and its siblings):
 //
 //     vector, LANES         floats side by side
+//     ROWS                  rows that are taken together at most, of up to 12
 //     SCORE_VECTORS(rows)   vectors of tokens that are scored together
 //     VALUE_VECTORS(rows)   vectors of a head whose weighted sums are made together; both as registers allow
 //     zero, spread, load_floats, store_floats, add_up, multiply, multiply_add, divide, largest_of, tanh_of
@@ -13,10 +14,9 @@
 //
 // A row is the query of one head of one token. Scores of neighbouring tokens are computed side by side (keys
 // are stored transposed), then the weighted sum of values runs along the head. Rows that read the same pages
-// go together, up to six, so that each key and value is loaded and widened once for all of them.
+// go together, so that each key and value is loaded and widened once for all of them.
 
 #define PAGE DUET_PAGE_TOKENS
-#define ROWS 6
 #define SEGMENT (DUET_SEGMENT_PAGES * PAGE)
 // Segments of which combine() keeps the weights at hand.
 #define SEGMENTS 64
@@ -227,12 +227,14 @@ INLINE void attend_type(int type, const duet_query *query, const duet_page *page
         row_group group = group_rows(query, first, rows, state);
         group.following = i + 1 < groups ? NULL : query->following;
         switch (rows) {
-        case 1: attend_rows(type, 1, query, &group, pages); break;
-        case 2: attend_rows(type, 2, query, &group, pages); break;
-        case 3: attend_rows(type, 3, query, &group, pages); break;
-        case 4: attend_rows(type, 4, query, &group, pages); break;
-        case 5: attend_rows(type, 5, query, &group, pages); break;
-        default: attend_rows(type, 6, query, &group, pages); break;
+#define CASE(N) case N: attend_rows(type, N, query, &group, pages); break;
+        CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+#if ROWS > 6
+        CASE(7) CASE(8)
+#endif
+#if ROWS > 8
+        CASE(9) CASE(10) CASE(11) CASE(12)
+#endif
         }
         first += rows;
     }

@@ -263,6 +263,11 @@ package struct LowRankChange {
     }
   }
 
+  /// Whether all first halves are of what was rounded to bytes, not of floats.
+  package var readsBytes: Bool {
+    (0..<count).allSatisfy { unsafe items[$0].layout.type == Int32(DUET_Q8_0) }
+  }
+
   /// Asks for the rows of second factors that `expand` will read, while there is something else to do: they are few
   /// and new each time, so that reading them is waiting for memory.
   package func fetchSecond(_ place: Int, rows: Range<Int>) {
@@ -286,7 +291,8 @@ package struct LowRankChange {
   /// multiple of eight.
   ///
   /// - Parameters:
-  ///   - out: [all tokens, `outStride`]. The address, for which no references are counted.
+  ///   - out: the first of `rows` of the first of all tokens, which lie `outStride` apart. The address, for which no
+  ///     references are counted.
   ///   - ready: called before the first halves are used, to wait for them.
   @unsafe package func expand(
     _ place: Int, rows: Range<Int>, out: UnsafeMutablePointer<Float>, outStride: Int, when ready: () -> Void
@@ -298,8 +304,8 @@ package struct LowRankChange {
       let layout = unsafe item.pointee.layout, tokens = unsafe item.pointee.tokens
       precondition(
         unsafe rows.lowerBound % LowRank.groupRows == 0 && rows.upperBound <= layout.rows, "no such rows")
-      let start = tokens.lowerBound * outStride + rows.lowerBound
-      unsafe layout.expand(table, rows, item.pointee.low, stride, tokens.count, out + start, outStride)
+      let target = unsafe out + tokens.lowerBound * outStride
+      unsafe layout.expand(table, rows, item.pointee.low, stride, tokens.count, target, outStride)
     }
   }
 }

@@ -83,6 +83,9 @@ extension Decoder {
 
     var count: Int { chunks.count }
 
+    /// Whether nothing here reads floats.
+    var readsBytes: Bool { products.readsBytes }
+
     /// Prepares for another pass.
     func restart() {
       laid.renew()
@@ -111,7 +114,7 @@ extension Decoder {
       done.wrappingAdd(1, ordering: .releasing)
     }
 
-    /// Adds the second halves to `rows` of the product number `place`.
+    /// Adds the second halves to `rows` of the product number `place`; `out` is the first token's first of them.
     @unsafe func expand(_ place: Int, _ rows: Range<Int>, _ out: UnsafeMutablePointer<Float>, stride: Int) {
       unsafe products.expand(place, rows: rows, out: out, outStride: stride) { wait() }
     }

@@ -43,10 +43,9 @@ extension Decoder {
     } else {
       attendByTile(rows, tiles, layer)
     }
-    multiply(
-      [(weights.output, space.result)], by: space.attended, tokens: rows.count,
-      changes: changes(layer, .output), before: weights.gate)
-    addResult(rows.count, bias: weights.biases.output, norm: weights.attentionResultNorm)
+    addProduct(
+      of: weights.output, space.attended, tokens: rows.count, changes: changes(layer, .output),
+      before: weights.gate, bias: weights.biases.output, norm: weights.attentionResultNorm)
   }
 
   /// Has waiting threads fetch keys and values of the first page, of which the calling thread reads the first head's at

@@ -87,10 +87,13 @@ extension Decoder {
   /// - Parameters:
   ///   - changes: what adapters add to the products, in the same hand-off.
   ///   - next: what is multiplied after these, which threads that have nothing to do bring nearer.
-  ///   - finish: called with rows once they are complete in all results, whose matrices are alike.
+  ///   - nearby: of each thread where results of panels go instead, if `finish` alone reads them: the rows of a chunk
+  ///     of each product, one after the other, [products][tokens, rows].
+  ///   - finish: called with rows, and the thread, once they are complete in all results, whose matrices are alike.
   func multiply(
     _ products: [(matrix: Matrix, out: FloatBuffer)], by x: Activations, tokens: Int,
-    changes: Changes? = nil, before next: Matrix? = nil, then finish: ((Range<Int>) -> Void)? = nil
+    changes: Changes? = nil, before next: Matrix? = nil, nearby: [FloatBuffer]? = nil,
+    then finish: ((Range<Int>, _ worker: Int) -> Void)? = nil
   ) {
     observer?(products.map(\.matrix), x, tokens)
     let direct = tokens <= Self.directTokens
@@ -112,17 +115,26 @@ extension Decoder {
       }
       let rows = work[part].range(index)
       for place in work[part].products {
-        if direct {
-          changes?.fetch(place, rows, worker: worker)
-          rowProducts.multiply(place, rows, worker: worker)
-        } else {
-          multiplyPanels(products[place].matrix, rows, x, tokens, products[place].out, worker)
+        guard direct else {
+          let (matrix, all) = products[place]
+          let out =
+            nearby.map { Pixels($0[worker], stride: rows.count, from: place * tokens * rows.count) }
+            ?? Pixels(all, stride: matrix.rows, from: rows.lowerBound)
+          multiplyPanels(matrix, rows, x, tokens, out, worker)
+          if isTuned {
+            unsafe changes?.expand(
+              place, rows, out.pointer(0..<tokens, 0..<rows.count), stride: out.stride)
+          }
+          continue
         }
+        changes?.fetch(place, rows, worker: worker)
+        rowProducts.multiply(place, rows, worker: worker)
         if isTuned {
-          unsafe changes?.expand(place, rows, rowProducts.out(place), stride: work[part].matrixRows)
+          unsafe changes?.expand(
+            place, rows, rowProducts.out(place) + rows.lowerBound, stride: work[part].matrixRows)
         }
       }
-      finish?(rows)
+      finish?(rows, worker)
     }
     // The matrices and buffers whose addresses the threads had.
     extendLifetime(products)
@@ -173,15 +185,18 @@ extension Decoder {
       count: (matrix.rows + threads * most - 1) / (threads * most) * threads)
   }
 
+  /// The most rows of a chunk of panels of this matrix.
+  func panelChunkRows(_ matrix: Matrix) -> Int { panelChunks(of: matrix, 0..<1).range(0).count }
+
   private func multiplyPanels(
-    _ matrix: Matrix, _ rows: Range<Int>, _ x: Activations, _ tokens: Int, _ out: FloatBuffer, _ worker: Int
+    _ matrix: Matrix, _ rows: Range<Int>, _ x: Activations, _ tokens: Int, _ out: Pixels, _ worker: Int
   ) {
     if precision == .float32 {
       operations.multiplyDequantized(
-        matrix, rows: rows, x, tokens: tokens, scratch: space.panels[worker], out: out, stride: matrix.rows)
+        matrix, rows: rows, x, tokens: tokens, scratch: space.panels[worker], out: out)
     } else {
       operations.multiplyPanels(
-        matrix, rows: rows, x, tokens: tokens, scratch: space.panels[worker], out: out, stride: matrix.rows)
+        matrix, rows: rows, x, tokens: tokens, scratch: space.panels[worker], out: out)
     }
   }
 }

@@ -55,6 +55,8 @@ package final class Decoder {
   var space: Workspace
   var attention: AttentionScratch
   var adapters = AdapterScratch()
+  /// Of each thread results of a chunk of rows that it uses up itself, once a prompt has needed them.
+  private var nearby: [FloatBuffer] = []
   let rowProducts: RowProducts
   /// What first halves of adapters are made of: the same vectors, in the order of another format.
   let firstVectors: LaidVectors
@@ -180,8 +182,44 @@ package final class Decoder {
     operations.add(bias, part, to: product, at: token * bias.count + part.lowerBound)
   }
 
+  /// hidden += matrix * x + bias, normalised first where the family does so.
+  func addProduct(
+    of matrix: Matrix, _ x: Activations, tokens: Int, changes: Changes?, before next: Matrix,
+    bias: FloatBuffer?, norm: FloatBuffer?
+  ) {
+    guard norm == nil, tokens > Self.directTokens else {
+      multiply([(matrix, space.result)], by: x, tokens: tokens, changes: changes, before: next)
+      return addResult(tokens, bias: bias, norm: norm)
+    }
+    let sums = Sums(hidden: space.hidden, bias: bias, nearby: nearby(panelChunkRows(matrix)))
+    multiply(
+      [(matrix, space.result)], by: x, tokens: tokens, changes: changes, before: next, nearby: sums.nearby
+    ) { [self, sums] part, worker in add(part, tokens, sums, worker) }
+  }
+
+  /// What one hand-off needs whose results are added to the hidden states, held once for all threads.
+  private final class Sums: Sendable {
+    let hidden: FloatBuffer
+    let bias: FloatBuffer?
+    let nearby: [FloatBuffer]
+
+    init(hidden: FloatBuffer, bias: FloatBuffer?, nearby: [FloatBuffer]) {
+      (self.hidden, self.bias, self.nearby) = (hidden, bias, nearby)
+    }
+  }
+
+  /// Adds a part of every token's result, which lies near, to its hidden state.
+  private func add(_ part: Range<Int>, _ tokens: Int, _ sums: Sums, _ worker: Int) {
+    let width = config.embeddingLength, own = sums.nearby[worker]
+    for token in 0..<tokens {
+      let result = token * part.count..<(token + 1) * part.count
+      if let bias = sums.bias { operations.add(bias, part, to: own, at: result.lowerBound) }
+      operations.add(own, result, to: sums.hidden, at: token * width + part.lowerBound)
+    }
+  }
+
   /// Adds `result` to the hidden states, normalised first where the family does so.
-  func addResult(_ tokens: Int, bias: FloatBuffer?, norm: FloatBuffer?) {
+  private func addResult(_ tokens: Int, bias: FloatBuffer?, norm: FloatBuffer?) {
     let width = config.embeddingLength, epsilon = config.normEpsilon
     let hidden = space.hidden, result = space.result
     forEachRun(tokens) { [self, operations] run in
@@ -201,16 +239,33 @@ package final class Decoder {
   private func feedForward(_ tokens: Int, _ index: Int) {
     let layer = weights.layers[index]
     normalize(tokens, layer.feedForwardNorm)
-    let gating = Gating(up: space.up, inner: space.inner, biases: layer.biases)
+    let gating = Gating(
+      up: space.up, inner: space.inner, biases: layer.biases,
+      nearby: readsFloats(layer.down, changes(index, .down), tokens)
+        ? nil : nearby(2 * panelChunkRows(layer.gate)))
     multiply(
       [(layer.gate, space.inner.values), (layer.up, space.up)], by: space.normed, tokens: tokens,
-      changes: changes(index, .gates), before: layer.down
-    ) { [self, gating] rows in activate(rows, tokens, gating) }
+      changes: changes(index, .gates), before: layer.down, nearby: gating.nearby
+    ) { [self, gating] rows, worker in activate(rows, tokens, gating, worker) }
     let next = index + 1 < weights.layers.count ? weights.layers[index + 1].query : weights.output
-    multiply(
-      [(layer.down, space.result)], by: space.inner, tokens: tokens, changes: changes(index, .down),
-      before: next)
-    addResult(tokens, bias: layer.biases.down, norm: layer.feedForwardResultNorm)
+    addProduct(
+      of: layer.down, space.inner, tokens: tokens, changes: changes(index, .down), before: next,
+      bias: layer.biases.down, norm: layer.feedForwardResultNorm)
+  }
+
+  /// Whether somebody reads what a matrix and its changes multiply as floats, not as what was rounded to bytes.
+  private func readsFloats(_ matrix: Matrix, _ changes: Changes?, _ tokens: Int) -> Bool {
+    tokens <= Self.directTokens || precision == .float32 || observer != nil || !matrix.type.isQuantized
+      || changes?.readsBytes == false
+  }
+
+  /// Memory of each thread for as many floats of all tokens.
+  private func nearby(_ rows: Int) -> [FloatBuffer] {
+    let floats = space.capacity * rows
+    if nearby.first.map({ $0.count < floats }) ?? true {
+      nearby = (0..<pool.threadCount).map { _ in FloatBuffer(count: floats) }
+    }
+    return nearby
   }
 
   /// What one hand-off of a feed-forward layer needs, held once for all threads.
@@ -219,26 +274,45 @@ package final class Decoder {
     let inner: Activations
     let gateBias: FloatBuffer?
     let upBias: FloatBuffer?
+    /// Of each thread where gates and ups lie, if not in `inner` and `up`.
+    let nearby: [FloatBuffer]?
 
-    init(up: FloatBuffer, inner: Activations, biases: DecoderWeights.Biases) {
-      (self.up, self.inner) = (up, inner)
+    init(up: FloatBuffer, inner: Activations, biases: DecoderWeights.Biases, nearby: [FloatBuffer]?) {
+      (self.up, self.inner, self.nearby) = (up, inner, nearby)
       (gateBias, upBias) = (biases.gate, biases.up)
+    }
+
+    /// A part of the gates of all tokens, and of the ups.
+    func results(_ part: Range<Int>, tokens: Int, worker: Int) -> (gate: Pixels, up: Pixels) {
+      guard let own = nearby?[worker] else {
+        let width = inner.width
+        return (
+          Pixels(inner.values, stride: width, from: part.lowerBound),
+          Pixels(up, stride: width, from: part.lowerBound)
+        )
+      }
+      return (
+        Pixels(own, stride: part.count), Pixels(own, stride: part.count, from: tokens * part.count)
+      )
     }
   }
 
-  /// inner = activation(inner) * up, in a part of every token: what was the gate lies near, and its place is written anew.
-  private func activate(_ part: Range<Int>, _ tokens: Int, _ space: Gating) {
-    let width = config.feedForwardLength, size = Int(DUET_TILE_TOKENS), inPanels = tokens > Self.directTokens
-    let inner = space.inner.values
+  /// inner = activation(gate) * up, in a part of every token: the result is written where the gate was, which lies near.
+  private func activate(_ part: Range<Int>, _ tokens: Int, _ space: Gating, _ worker: Int) {
+    let size = Int(DUET_TILE_TOKENS), inPanels = tokens > Self.directTokens
+    let (gates, ups) = space.results(part, tokens: tokens, worker: worker)
     for first in stride(from: 0, to: tokens, by: size) {
       let run = first..<min(first + size, tokens)
       for token in run {
-        add(space.gateBias, to: inner, token, part)
-        add(space.upBias, to: space.up, token, part)
-        let range = token * width + part.lowerBound..<token * width + part.upperBound
-        operations.gate(config.activation, inner, up: space.up, out: inner, range)
+        let gate = gates.range(token, count: part.count), up = ups.range(token, count: part.count)
+        if let bias = space.gateBias { operations.add(bias, part, to: gates.values, at: gate.lowerBound) }
+        if let bias = space.upBias { operations.add(bias, part, to: ups.values, at: up.lowerBound) }
+        operations.gate(
+          config.activation, gates.values, gate, up: ups.values, up, out: gates.values, at: gate.lowerBound)
       }
-      if precision == .int8 { space.inner.quantize(run, within: part, forPanels: inPanels, operations) }
+      if precision == .int8 {
+        space.inner.quantize(run, within: part, from: gates, forPanels: inPanels, operations)
+      }
     }
   }
 

@@ -129,7 +129,7 @@ final class EncoderPass: Sendable {
       let (linear, out) = products[chunk / chunks], start = chunk % chunks * rows
       operations.multiplyPanels(
         linear.weight, rows: start..<min(start + rows, linear.weight.rows), x, tokens: count,
-        scratch: panels[worker], out: out, stride: linear.weight.rows)
+        scratch: panels[worker], out: Pixels(out, stride: linear.weight.rows, from: start))
     }
   }
 

@@ -113,9 +113,11 @@ import CKernels
   ///
   /// - Parameters:
   ///   - part: whole runs of 32; nil for all.
+  ///   - source: where the floats of that part lie, if not in `values`: of the first token of all first.
   ///   - forPanels: whether panels will be multiplied by it.
   package func quantize(
-    _ tokens: Range<Int>, within part: Range<Int>? = nil, forPanels: Bool = false, _ operations: Operations
+    _ tokens: Range<Int>, within part: Range<Int>? = nil, from source: Pixels? = nil, forPanels: Bool = false,
+    _ operations: Operations
   ) {
     let part = part ?? 0..<width, run = Int(DUET_RUN), runs = part.count / run
     guard width % run == 0 else { return }
@@ -123,11 +125,12 @@ import CKernels
       tokens.lowerBound >= 0 && tokens.upperBound <= capacity && part.upperBound <= width,
       "outside of the batch")
     precondition(part.lowerBound % run == 0 && part.upperBound % run == 0, "a part that cuts runs")
-    let source = unsafe values.pointer(0..<values.count)
+    let floats = source ?? Pixels(values, stride: width, from: part.lowerBound)
     for token in tokens {
       let start = token * width + part.lowerBound
       unsafe operations.table.pointee.quantize(
-        source + start, part.count, quantized + start, scales + start / run)
+        floats.pointer(token..<token + 1, 0..<part.count), part.count, quantized + start, scales + start / run
+      )
     }
     guard forPanels, let tiles = unsafe tiles else { return }
     let size = Int(DUET_TILE_TOKENS)

@@ -132,6 +132,11 @@ package struct Pixels: Sendable {
     Pixels(values, stride: stride, from: start + first)
   }
 
+  /// Where the first `count` channels of a pixel lie.
+  func range(_ pixel: Int, count: Int) -> Range<Int> {
+    start + pixel * stride..<start + pixel * stride + count
+  }
+
   @unsafe func pointer(_ pixels: Range<Int>, _ channels: Range<Int>) -> UnsafeMutablePointer<Float> {
     let first = start + pixels.lowerBound * stride + channels.lowerBound
     return unsafe values.pointer(first..<first + (pixels.count - 1) * stride + channels.count)

@@ -72,15 +72,7 @@ import CKernels
     }
   }
 
-  /// `out = activation(gate) * up`, over the same range of all three.
-  package func gate(
-    _ activation: DecoderConfig.Activation, _ gate: FloatBuffer, up: FloatBuffer, out: FloatBuffer,
-    _ range: Range<Int>
-  ) {
-    self.gate(activation, gate, range, up: up, range, out: out, at: range.lowerBound)
-  }
-
-  /// The same, where gate, up and result lie at different places.
+  /// `out = activation(gate) * up`.
   package func gate(
     _ activation: DecoderConfig.Activation, _ gate: FloatBuffer, _ gateRange: Range<Int>, up: FloatBuffer,
     _ upRange: Range<Int>, out: FloatBuffer, at offset: Int
@@ -125,7 +117,7 @@ import CKernels
   /// tokens.
   package func multiplyDequantized(
     _ matrix: Matrix, rows: Range<Int>, _ x: Activations, tokens: Int, scratch: FloatBuffer,
-    out: FloatBuffer, stride: Int
+    out: Pixels
   ) {
     precondition(x.width == matrix.columns, "matrix and vector differ in length")
     let columns = matrix.columns, type = Int32(DUET_F32), floats = dequantizedFloats(columns: columns)
@@ -136,9 +128,10 @@ import CKernels
     for first in Swift.stride(from: rows.lowerBound, to: rows.upperBound, by: panelRows) {
       let count = min(panelRows, rows.upperBound - first)
       for row in 0..<count { dequantize(matrix, row: first + row, out: scratch, at: row * columns) }
-      let target = unsafe out.pointer(first..<(tokens - 1) * stride + first + count)
+      let place = first - rows.lowerBound
+      let target = unsafe out.pointer(0..<tokens, place..<place + count)
       unsafe duet_run_pack(table, type, values, 4 * columns, count, columns, panel)
-      unsafe duet_run_multiply(table, type, panel, count, columns, view, tokens, target, stride)
+      unsafe duet_run_multiply(table, type, panel, count, columns, view, tokens, target, out.stride)
     }
   }
 
@@ -153,12 +146,10 @@ import CKernels
 
   /// The same by packed panels, which pays from some tokens on, of activations that were quantized for panels.
   package func multiplyPanels(
-    _ matrix: Matrix, rows: Range<Int>, _ x: Activations, tokens: Int, scratch: FloatBuffer,
-    out: FloatBuffer, stride: Int
+    _ matrix: Matrix, rows: Range<Int>, _ x: Activations, tokens: Int, scratch: FloatBuffer, out: Pixels
   ) {
     unsafe multiplyPanels(
-      of: matrix.type, columns: matrix.columns, rows: rows, x, tokens: 0..<tokens, scratch: scratch,
-      out: Pixels(out, stride: stride, from: rows.lowerBound)
+      of: matrix.type, columns: matrix.columns, rows: rows, x, tokens: 0..<tokens, scratch: scratch, out: out
     ) { unsafe matrix.pointer(rows: $0) }
   }
 

@@ -177,7 +177,7 @@ private func difference<A: BinaryFloatingPoint, B: BinaryFloatingPoint>(
         let products = LowRankProducts(
           [LowRankChange(pair: pair, factor: 1, place: 0, tokens: 0..<tokens)], low: FloatBuffer(low),
           stride: rank, placeWidth: rank, operations)
-        unsafe products.expand(0, rows: 8..<rows, out: out.pointer(0..<out.count), outStride: rows + 3) {}
+        unsafe products.expand(0, rows: 8..<rows, out: out.pointer(8..<out.count), outStride: rows + 3) {}
         for token in 0..<tokens {
           for row in 0..<rows + 3 {
             let expected =

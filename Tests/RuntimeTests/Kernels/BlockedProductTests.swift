@@ -41,7 +41,8 @@ import Testing
     // From a row on that is no panel's first, as chunks of work may.
     for part in [0..<min(1, rows), min(1, rows)..<rows] {
       operations.multiplyPanels(
-        matrix, rows: part, x, tokens: shape.tokens, scratch: scratch, out: out, stride: stride)
+        matrix, rows: part, x, tokens: shape.tokens, scratch: scratch,
+        out: Pixels(out, stride: stride, from: part.lowerBound))
     }
     let tokens = vectors.map { kernels.quantize($0) }
     for first in Swift.stride(from: 0, to: rows, by: kernels.panelRows) {
