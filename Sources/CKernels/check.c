@@ -98,14 +98,17 @@ const char *duet_type_name(int type) {
 
 // MARK: The whole
 
+// Calls a round makes of what takes no time, each with another length.
+#define LENGTHS 4
+
 // Each operation of every type once.
 static bool check_round(duet_checker *c) {
     static bool (*const checks[])(duet_checker *) = {
         duet_check_quantize, duet_check_norms,  duet_check_sums,      duet_check_gates,     duet_check_argmax,
         duet_check_expand,   duet_check_finish, duet_check_depthwise, duet_check_pointwise, duet_check_peak,
     };
-    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
-        bool well = checks[i](c);
+    for (size_t i = 0; i < LENGTHS * sizeof checks / sizeof *checks; i++) {
+        bool well = checks[i / LENGTHS](c);
         if (!give_back(c) || !well) return false;
     }
     for (int type = 0; type < DUET_TYPE_COUNT; type++) {

@@ -13,7 +13,7 @@
 
 // Pieces of memory that one check takes at most, and how much in all: sizes are drawn so that both suffice.
 #define DUET_CHECK_PIECES 128
-#define DUET_CHECK_BYTES ((size_t)6 << 20)
+#define DUET_CHECK_BYTES ((size_t)4 << 20)
 
 typedef struct {
     const duet_operations *tier, *generic;

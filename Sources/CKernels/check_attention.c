@@ -106,7 +106,8 @@ static double score(const attention *a, const float *q, size_t position) {
     return cap > 0 ? cap * tanh(dot / cap) : dot;
 }
 
-static bool check_head(duet_checker *c, const attention *a, const float *q, duet_span span, const float *out, double allowed) {
+static bool check_head(duet_checker *c, const attention *a, const float *q, duet_span span, const float *out,
+                       double allowed) {
     double scores[CONTEXT], total = 0, largest = -INFINITY;
     for (size_t p = span.first; p < span.last; p++) largest = fmax(largest, scores[p] = score(a, q, p));
     for (size_t p = span.first; p < span.last; p++) total += scores[p] = exp(scores[p] - largest);
@@ -124,21 +125,23 @@ static void name(duet_checker *c, const attention *a, const char *what, size_t t
 }
 
 // One head of one token, in segments that are joined: bit for bit what is in `state` where there is one.
-static bool check_alone(duet_checker *c, const attention *a, size_t token, size_t head, const float *state, double allowed) {
+static bool check_alone(duet_checker *c, const attention *a, size_t token, size_t head, const float *state,
+                        double allowed) {
     const size_t size = a->size, stride = size + 2 + duet_below(c, 4), count = duet_one_to(c, 3);
     const duet_span span = a->spans[token];
     duet_query one = a->query;
     one.query += token * one.stride + head * size;
     one.tokens = one.heads = 1;
-    float *alone = duet_take_floats(c, size + 2), *states = duet_take_floats(c, count * stride), *out = duet_take_floats(c, size);
+    float *alone = duet_take_floats(c, size + 2), *out = duet_take_floats(c, size);
+    float *states = duet_take_floats(c, count * stride);
     one.spans = &span;
     name(c, a, "attend, alone,", token);
     c->tier->attend(&one, a->pages, alone);
     if (!duet_expect_same(c, state, alone, size + 2)) return false;
     name(c, a, "attend", token);
-    if (span.first >= span.last)
-        return (state[size] == -INFINITY && state[size + 1] == 0) || duet_report(c, "what attends to nothing has %g and %g",
-                                                                                 (double)state[size], (double)state[size + 1]);
+    const double largest = state[size], total = state[size + 1];
+    if (span.first >= span.last && largest == -INFINITY && total == 0) return true;
+    if (span.first >= span.last) return duet_report(c, "what attends to nothing has %g and %g", largest, total);
     c->tier->combine(state, size + 2, 1, size, out);
     if (!check_head(c, a, one.query, span, out, allowed)) return false;
     for (size_t i = 0, first = span.first; i < count; i++) {
@@ -155,7 +158,8 @@ static bool check_alone(duet_checker *c, const attention *a, size_t token, size_
 
 bool duet_check_attention(duet_checker *c, int type) {
     static const size_t sizes[] = {16, 48, 64, 80, 96, 256, 10}, coarse[] = {32, 64, 96, 256};
-    attention a = {.type = type, .size = type == DUET_Q8_0 ? coarse[duet_below(c, 4)] : sizes[duet_below(c, type == DUET_F32 ? 7 : 6)]};
+    attention a = {.type = type, .size = sizes[duet_below(c, type == DUET_F32 ? 7 : 6)]};
+    if (type == DUET_Q8_0) a.size = coarse[duet_below(c, 4)];
     const size_t size = a.size, heads = duet_one_to(c, HEADS), most = ROWS / heads < TOKENS ? ROWS / heads : TOKENS;
     const size_t tokens = duet_one_to(c, most), stride = heads * size + duet_below(c, 6), width = heads * (size + 2);
     // The rounding of a score, which grows with it, is the error of its weight.
@@ -163,7 +167,8 @@ bool duet_check_attention(duet_checker *c, int type) {
     const double allowed = 2e-5 * (sharpness < 2 ? 1 : sharpness);
     a.query = (duet_query){
         .query = duet_take_random(c, tokens * stride, 2), .tokens = tokens, .stride = stride, .spans = a.spans,
-        .heads = heads, .head_size = size, .scale = sharpness / sqrtf((float)size), .softcap = duet_flip(c) ? 5 : 0, .type = type,
+        .heads = heads, .head_size = size, .scale = sharpness / sqrtf((float)size), .softcap = duet_flip(c) ? 5 : 0,
+        .type = type,
     };
     a.keys = duet_take_floats(c, CONTEXT * size), a.values = duet_take_floats(c, CONTEXT * size);
     draw_spans(c, &a);

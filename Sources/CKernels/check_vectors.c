@@ -54,8 +54,9 @@ static bool check_run(duet_checker *c, const float *x, const int8_t *q, const du
         if (fabs(s->scale - scale) > scale * 2e-7) return duet_report(c, "a scale is %g, not %g", (double)s->scale, scale);
     for (size_t half = 0; half < 2; half++) {
         const float sum = s->scale * (float)sums[half];
+        const int32_t middle = -128 * sums[half];
         if (s->half[half] != sum) return duet_report(c, "a sum is %g, not %g", (double)s->half[half], (double)sum);
-        if (s->middle[half] != -128 * sums[half]) return duet_report(c, "a middle is %d, not %d", s->middle[half], -128 * sums[half]);
+        if (s->middle[half] != middle) return duet_report(c, "a middle is %d, not %d", s->middle[half], middle);
     }
     return true;
 }
@@ -91,7 +92,8 @@ static bool check_rms_norm(duet_checker *c, size_t n, const float *x, const floa
     return true;
 }
 
-static bool check_layer_norm(duet_checker *c, size_t n, const float *x, const float *weight, const float *bias, float *out) {
+static bool check_layer_norm(duet_checker *c, size_t n, const float *x, const float *weight, const float *bias,
+                             float *out) {
     const float epsilon = 1e-5f;
     double sum = 0, squares = 0;
     for (size_t i = 0; i < n; i++) sum += x[i];
@@ -242,8 +244,8 @@ bool duet_check_argmax(duet_checker *c) {
         const size_t expected = c->generic->argmax(x, n), found = c->tier->argmax(x, n);
         duet_subject(c, "argmax of %zu values", n);
         if (found == expected) continue;
-        return found < n ? duet_report(c, "%zu with %g, not %zu with %g", found, (double)x[found], expected, (double)x[expected])
-                         : duet_report(c, "%zu, not %zu", found, expected);
+        const double value = found < n ? (double)x[found] : (double)NAN;
+        return duet_report(c, "%zu with %g, not %zu with %g", found, value, expected, (double)x[expected]);
     }
     return true;
 }
@@ -251,8 +253,10 @@ bool duet_check_argmax(duet_checker *c) {
 // MARK: Products of low rank
 
 static bool check_expand(duet_checker *c, bool in_float) {
-    const size_t rank = duet_one_to(c, 40), rows = duet_one_to(c, 70), tokens = duet_one_to(c, 9), lanes = DUET_LOW_RANK_ROWS;
-    const size_t low_stride = rank + duet_below(c, 4), stride = rows + duet_below(c, 4), groups = (rows + lanes - 1) / lanes;
+    const char *kind = in_float ? "floats" : "bytes";
+    const size_t rank = duet_one_to(c, 40), rows = duet_one_to(c, 70), tokens = duet_one_to(c, 9);
+    const size_t lanes = DUET_LOW_RANK_ROWS, groups = (rows + lanes - 1) / lanes;
+    const size_t low_stride = rank + duet_below(c, 4), stride = rows + duet_below(c, 4);
     const size_t group_bytes = lanes * (in_float ? rank * sizeof(float) : sizeof(float) + rank);
     uint8_t *b = duet_take(c, groups * group_bytes, 4);
     const float *low = duet_take_random(c, tokens * low_stride, 1), *before = duet_take_random(c, tokens * stride, 1);
@@ -267,7 +271,7 @@ static bool check_expand(duet_checker *c, bool in_float) {
         }
         for (size_t i = 0; i < lanes * rank && !in_float; i++) bytes[i] = (int8_t)((int)duet_below(c, 255) - 127);
     }
-    duet_subject(c, "expand of %s, rank %zu, %zu rows, %zu tokens", in_float ? "floats" : "bytes", rank, rows, tokens);
+    duet_subject(c, "expand of %s, rank %zu, %zu rows, %zu tokens", kind, rank, rows, tokens);
     memcpy(out, before, tokens * stride * sizeof *out);
     c->tier->expand(b, in_float, rank, rows, low, low_stride, tokens, out, stride);
     for (size_t t = 0; t < tokens; t++) {
@@ -286,7 +290,7 @@ static bool check_expand(duet_checker *c, bool in_float) {
         if (!duet_expect_same(c, out + t * stride + rows, before + t * stride + rows, stride - rows)) return false;
     }
     const size_t t = duet_below(c, tokens);
-    duet_subject(c, "expand of %s, rank %zu, %zu rows, token %zu of %zu alone", in_float ? "floats" : "bytes", rank, rows, t, tokens);
+    duet_subject(c, "expand of %s, rank %zu, %zu rows, token %zu of %zu alone", kind, rank, rows, t, tokens);
     memcpy(one, before + t * stride, rows * sizeof *one);
     c->tier->expand(b, in_float, rank, rows, low + t * low_stride, low_stride, 1, one, rows);
     return duet_expect_same(c, one, out + t * stride, rows);
@@ -299,8 +303,8 @@ bool duet_check_expand(duet_checker *c) { return check_expand(c, true) && check_
 bool duet_check_peak(duet_checker *c) {
     duet_subject(c, "peak");
     for (int in_float = 0; in_float < 2 && c->tier->peak; in_float++) {
-        const uint64_t one = c->tier->peak(in_float, 1), three = c->tier->peak(in_float, 3);
-        if (one == 0 || three != 3 * one) return duet_report(c, "%llu, and %llu of three", (unsigned long long)one, (unsigned long long)three);
+        const unsigned long long one = c->tier->peak(in_float, 1), three = c->tier->peak(in_float, 3);
+        if (one == 0 || three != 3 * one) return duet_report(c, "%llu products, and %llu of three rounds", one, three);
     }
     return true;
 }
