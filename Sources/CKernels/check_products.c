@@ -380,7 +380,7 @@ bool duet_check_products(duet_checker *c, int type) {
     const size_t n = draw_columns(c, type);
     // A few have more rows than the panels that are multiplied at a time.
     const size_t most = n > 1200 ? 3 : n > 512 || duet_below(c, 8) ? 24 : 80;
-    begin(c, &p, type, n, duet_one_to(c, most), TOKENS, false);
+    begin(c, &p, type, n, duet_one_to(c, most), n > 2560 ? 9 : TOKENS, false);
     for (size_t r = 0; r < p.rows; r++) draw_row(c, &p, r, -1);
     return check_product(c, &p) && (!p.is_quantized || (check_extremes(c, type) && check_damaged(c, type)));
 }

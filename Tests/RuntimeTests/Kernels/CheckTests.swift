@@ -65,7 +65,7 @@ import Testing
     #expect(unsafe finding(wrong)?.hasPrefix("dot_f32 of Q4_1, ") == true)
   }
 
-  @Test func `attention that looks one too far is found, and named`() throws {
+  @Test func `attention that misses the last token is found, and named`() throws {
     var wrong = try unsafe table()
     unsafe wrong.attend = { query, pages, state in
       guard var query = unsafe query?.pointee, let spans = unsafe query.spans else { return }
@@ -79,7 +79,7 @@ import Testing
       }
     }
     let found = unsafe finding(wrong, rounds: 3)
-    #expect(found?.hasPrefix("attend of F32, ") == true, "\(found ?? "nothing")")
+    #expect(found?.hasPrefix("attend of ") == true, "\(found ?? "nothing")")
   }
 
   /// Exchanges two entries of a C array of pointers, which Swift sees as a tuple.
