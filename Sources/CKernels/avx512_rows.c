@@ -180,7 +180,7 @@ INLINE void dot_columns(group_format f, int type, const void *weights, size_t ro
     laid_columns own;
     const size_t most = f.halves ? SHARING / 2 : SHARING;
     // What needs more room than there is, is laid out anew each time.
-    const bool keeps = kept != NULL && columns <= most && (columns & (columns - 1)) == 0 && n <= PIECE * DUET_RUN;
+    const bool keeps = kept != NULL && rows > 0 && columns <= most && (columns & (columns - 1)) == 0 && n <= PIECE * DUET_RUN;
     column *laid = keeps ? ((laid_columns *)kept)->columns : own.columns;
     const bool ready = keeps && is_laid((laid_columns *)kept, type, a, columns, n);
     size_t all = n / DUET_RUN, block = columns <= most ? rows : NEAR_BYTES / row_bytes + 1;

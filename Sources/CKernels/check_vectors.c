@@ -230,7 +230,7 @@ bool duet_check_gates(duet_checker *c) { return check_gate(c, SILU) && check_gat
 // MARK: The largest
 
 bool duet_check_argmax(duet_checker *c) {
-    for (int kind = 0; kind < 6; kind++) {
+    for (int kind = 0; kind < 7; kind++) {
         const size_t n = draw_length(c);
         float *x = duet_take_random(c, n, 1);
         for (size_t i = 0; i < n; i++) {
@@ -238,6 +238,7 @@ bool duet_check_argmax(duet_checker *c) {
             if (kind == 2) x[i] = NAN;
             if (kind == 3) x[i] = duet_below(c, 8) ? -INFINITY : -3;
             if (kind == 4) x[i] = (float)duet_below(c, 3);
+            if (kind == 6) x[i] = duet_flip(c) ? NAN : -INFINITY;
         }
         if (kind == 0) x[duet_below(c, n)] = x[duet_below(c, n)] = 2;
         if (kind == 5) x[duet_below(c, n)] = x[duet_below(c, n)] = INFINITY;
