@@ -27,7 +27,11 @@ extension Decoder {
   /// hidden += output(attention(query, cache)), of the normalised hidden states.
   func attend(_ rows: [Row], _ layer: Int) {
     let weights = weights.layers[layer]
-    normalize(rows.count, weights.attentionNorm)
+    normalize(
+      rows.count, weights.attentionNorm,
+      inBytes: weights.query.type.isQuantized && weights.key.type.isQuantized
+        && weights.value.type.isQuantized
+        && readsBytes(rows.count, changes(layer, .attention)))
     let announced = rows.count <= Self.directTokens && !announceKeys(rows, layer) ? weights.output : nil
     multiply(
       [(weights.query, space.query), (weights.key, space.key), (weights.value, space.value)],
@@ -73,7 +77,7 @@ extension Decoder {
     let table = config.isLocal(layer) ? space.localRotary ?? space.rotary : space.rotary
     let (query, key, value) = (space.query, space.key, space.value), biases = weights.biases
     let heads = config.headCount, groups = config.keyValueHeadCount
-    forEachRun(rows.count) { [self] run in
+    forEachRun(rows.count) { [self] run, _ in
       for token in run {
         add(biases.query, to: query, token)
         add(biases.key, to: key, token)

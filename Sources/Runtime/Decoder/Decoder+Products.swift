@@ -8,14 +8,16 @@ extension Decoder {
   /// The most chunks of one matrix, so that the three of a hand-off are few enough for the pool.
   private static let matrixChunks = ThreadPool.maximumChunks / 4
 
-  /// Calls `body` for runs of neighbouring tokens, shared out among the threads where there are more than two.
+  /// Calls `body` for runs of neighbouring tokens, with the thread's number, shared out among the threads where there are more than two.
   /// What all tokens need is best taken from the decoder before: threads that count references to the same
   /// objects for each token wait for one another.
-  func forEachRun(_ count: Int, _ body: (Range<Int>) -> Void) {
-    guard count > 2 else { return body(0..<count) }
+  func forEachRun(_ count: Int, _ body: (Range<Int>, _ worker: Int) -> Void) {
+    guard count > 2 else { return body(0..<count, 0) }
     let tile = Int(DUET_TILE_TOKENS), share = count / (4 * pool.threadCount)
     let size = count > Self.directTokens ? max(1, share / tile) * tile : 1
-    pool.run((count + size - 1) / size) { chunk, _ in body(chunk * size..<min(count, (chunk + 1) * size)) }
+    pool.run((count + size - 1) / size) { chunk, worker in
+      body(chunk * size..<min(count, (chunk + 1) * size), worker)
+    }
   }
 
   /// Rows of matrices, or other pieces of work, that one thread takes at a time, the same of each: some larger chunks

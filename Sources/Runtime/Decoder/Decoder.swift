@@ -138,7 +138,7 @@ package final class Decoder {
   }
 
   private func embed(_ rows: [Row]) {
-    forEachRun(rows.count) { [self] run in
+    forEachRun(rows.count) { [self] run, _ in
       for token in run { embed(rows[token], token) }
     }
   }
@@ -161,17 +161,38 @@ package final class Decoder {
   }
 
   /// Normalises the hidden states into `normed`, ready to be multiplied.
-  func normalize(_ tokens: Int, _ weight: FloatBuffer) {
+  ///
+  /// - Parameter inBytes: whether nobody reads floats of it.
+  func normalize(_ tokens: Int, _ weight: FloatBuffer, inBytes: Bool) {
     let width = config.embeddingLength, epsilon = config.normEpsilon, quantizes = precision == .int8
     let hidden = space.hidden, normed = space.normed, values = normed.values
     let inPanels = tokens > Self.directTokens
-    forEachRun(tokens) { [operations] run in
+    if inBytes { return normalizeNearby(tokens, weight) }
+    forEachRun(tokens) { [operations] run, _ in
       for token in run {
         operations.normalize(
           hidden, token * width..<(token + 1) * width, weight: weight, epsilon: epsilon, out: values,
           at: token * width)
       }
       if quantizes { normed.quantize(run, forPanels: inPanels, operations) }
+    }
+  }
+
+  /// The same by way of a few tokens' floats that stay near.
+  private func normalizeNearby(_ tokens: Int, _ weight: FloatBuffer) {
+    let width = config.embeddingLength, epsilon = config.normEpsilon, size = Int(DUET_TILE_TOKENS)
+    let hidden = space.hidden, normed = space.normed, nearby = nearby(floats: size * width)
+    forEachRun(tokens) { [operations] run, worker in
+      let own = nearby[worker]
+      for first in stride(from: run.lowerBound, to: run.upperBound, by: size) {
+        let some = first..<min(first + size, run.upperBound)
+        for token in some {
+          operations.normalize(
+            hidden, token * width..<(token + 1) * width, weight: weight, epsilon: epsilon, out: own,
+            at: (token - first) * width)
+        }
+        normed.quantize(some, from: Pixels(own, stride: width), forPanels: true, operations)
+      }
     }
   }
 
@@ -191,7 +212,8 @@ package final class Decoder {
       multiply([(matrix, space.result)], by: x, tokens: tokens, changes: changes, before: next)
       return addResult(tokens, bias: bias, norm: norm)
     }
-    let sums = Sums(hidden: space.hidden, bias: bias, nearby: nearby(panelChunkRows(matrix)))
+    let sums = Sums(
+      hidden: space.hidden, bias: bias, nearby: nearby(floats: space.capacity * panelChunkRows(matrix)))
     multiply(
       [(matrix, space.result)], by: x, tokens: tokens, changes: changes, before: next, nearby: sums.nearby
     ) { [self, sums] part, worker in add(part, tokens, sums, worker) }
@@ -222,7 +244,7 @@ package final class Decoder {
   private func addResult(_ tokens: Int, bias: FloatBuffer?, norm: FloatBuffer?) {
     let width = config.embeddingLength, epsilon = config.normEpsilon
     let hidden = space.hidden, result = space.result
-    forEachRun(tokens) { [self, operations] run in
+    forEachRun(tokens) { [self, operations] run, _ in
       for token in run {
         let range = token * width..<(token + 1) * width
         add(bias, to: result, token)
@@ -238,11 +260,14 @@ package final class Decoder {
   /// hidden += down(activation(gate) * up), of the normalised hidden states.
   private func feedForward(_ tokens: Int, _ index: Int) {
     let layer = weights.layers[index]
-    normalize(tokens, layer.feedForwardNorm)
+    normalize(
+      tokens, layer.feedForwardNorm,
+      inBytes: layer.gate.type.isQuantized && layer.up.type.isQuantized
+        && readsBytes(tokens, changes(index, .gates)))
     let gating = Gating(
       up: space.up, inner: space.inner, biases: layer.biases,
-      nearby: readsFloats(layer.down, changes(index, .down), tokens)
-        ? nil : nearby(2 * panelChunkRows(layer.gate)))
+      nearby: layer.down.type.isQuantized && readsBytes(tokens, changes(index, .down))
+        ? nearby(floats: 2 * space.capacity * panelChunkRows(layer.gate)) : nil)
     multiply(
       [(layer.gate, space.inner.values), (layer.up, space.up)], by: space.normed, tokens: tokens,
       changes: changes(index, .gates), before: layer.down, nearby: gating.nearby
@@ -253,15 +278,14 @@ package final class Decoder {
       bias: layer.biases.down, norm: layer.feedForwardResultNorm)
   }
 
-  /// Whether somebody reads what a matrix and its changes multiply as floats, not as what was rounded to bytes.
-  private func readsFloats(_ matrix: Matrix, _ changes: Changes?, _ tokens: Int) -> Bool {
-    tokens <= Self.directTokens || precision == .float32 || observer != nil || !matrix.type.isQuantized
-      || changes?.readsBytes == false
+  /// Whether nobody reads the floats of what quantized matrices and these changes multiply, once it was rounded to
+  /// bytes: so it is with prompts.
+  func readsBytes(_ tokens: Int, _ changes: Changes?) -> Bool {
+    tokens > Self.directTokens && precision == .int8 && observer == nil && changes?.readsBytes ?? true
   }
 
-  /// Memory of each thread for as many floats of all tokens.
-  private func nearby(_ rows: Int) -> [FloatBuffer] {
-    let floats = space.capacity * rows
+  /// Memory of each thread for so many floats.
+  private func nearby(floats: Int) -> [FloatBuffer] {
     if nearby.first.map({ $0.count < floats }) ?? true {
       nearby = (0..<pool.threadCount).map { _ in FloatBuffer(count: floats) }
     }
@@ -311,7 +335,8 @@ package final class Decoder {
           config.activation, gates.values, gate, up: ups.values, up, out: gates.values, at: gate.lowerBound)
       }
       if precision == .int8 {
-        space.inner.quantize(run, within: part, from: gates, forPanels: inPanels, operations)
+        space.inner.quantize(
+          run, within: part, from: gates.dropFirst(first), forPanels: inPanels, operations)
       }
     }
   }

@@ -113,7 +113,7 @@ import CKernels
   ///
   /// - Parameters:
   ///   - part: whole runs of 32; nil for all.
-  ///   - source: where the floats of that part lie, if not in `values`: of the first token of all first.
+  ///   - source: where the floats of that part lie, if not in `values`: of the first of `tokens` first.
   ///   - forPanels: whether panels will be multiplied by it.
   package func quantize(
     _ tokens: Range<Int>, within part: Range<Int>? = nil, from source: Pixels? = nil, forPanels: Bool = false,
@@ -125,11 +125,12 @@ import CKernels
       tokens.lowerBound >= 0 && tokens.upperBound <= capacity && part.upperBound <= width,
       "outside of the batch")
     precondition(part.lowerBound % run == 0 && part.upperBound % run == 0, "a part that cuts runs")
-    let floats = source ?? Pixels(values, stride: width, from: part.lowerBound)
+    let floats = source ?? Pixels(values, stride: width, from: tokens.lowerBound * width + part.lowerBound)
     for token in tokens {
       let start = token * width + part.lowerBound
       unsafe operations.table.pointee.quantize(
-        floats.pointer(token..<token + 1, 0..<part.count), part.count, quantized + start, scales + start / run
+        floats.pointer(token - tokens.lowerBound..<token - tokens.lowerBound + 1, 0..<part.count), part.count,
+        quantized + start, scales + start / run
       )
     }
     guard forPanels, let tiles = unsafe tiles else { return }
