@@ -37,12 +37,15 @@ static inline __m128 largest_of_four(__m512 v) {
     return _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
 }
 
-// The same for four runs, whose divisions and sums share vectors. False where one of them needs quantize_run.
-static bool quantize_four(const float *x, int8_t *q, duet_run_scale *s) {
+// The same for up to four runs, whose divisions and sums share vectors; the last stands in for those that are missing.
+// False where one of them needs quantize_run.
+INLINE bool quantize_four(const float *x, size_t runs, int8_t *q, duet_run_scale *s) {
+    size_t at[4];
+    for (size_t r = 0; r < 4; r++) at[r] = DUET_RUN * (r < runs ? r : runs - 1);
     __m128 most[4];
     __mmask16 ordered = 0xffff;
     for (int r = 0; r < 4; r++) {
-        __m512 low = _mm512_loadu_ps(x + DUET_RUN * r), high = _mm512_loadu_ps(x + DUET_RUN * r + 16);
+        __m512 low = _mm512_loadu_ps(x + at[r]), high = _mm512_loadu_ps(x + at[r] + 16);
         most[r] = largest_of_four(_mm512_max_ps(_mm512_abs_ps(low), _mm512_abs_ps(high)));
         ordered &= _mm512_cmp_ps_mask(low, high, _CMP_ORD_Q);
     }
@@ -56,11 +59,11 @@ static bool quantize_four(const float *x, int8_t *q, duet_run_scale *s) {
     __m256i sums[4];
     for (int r = 0; r < 4; r++) {
         const __m512 factor = _mm512_permutexvar_ps(_mm512_set1_epi32(r), _mm512_castps128_ps512(inverse));
-        __m512i low = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + DUET_RUN * r), factor));
-        __m512i high = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + DUET_RUN * r + 16), factor));
+        __m512i low = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + at[r]), factor));
+        __m512i high = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + at[r] + 16), factor));
         __m256i packed = _mm256_set_m128i(_mm512_cvtsepi32_epi8(high), _mm512_cvtsepi32_epi8(low));
         packed = _mm256_max_epi8(packed, _mm256_set1_epi8(-127));
-        _mm256_storeu_si256((__m256i *)(q + DUET_RUN * r), packed);
+        _mm256_storeu_si256((__m256i *)(q + at[r]), packed);
         sums[r] = _mm256_dpbusd_epi32(_mm256_setzero_si256(), _mm256_set1_epi8(1), packed);
     }
     // Of each half of a run four sums: lane r of the lower half of `both` is the first half of run r.
@@ -72,7 +75,7 @@ static bool quantize_four(const float *x, int8_t *q, duet_run_scale *s) {
     _MM_TRANSPOSE4_PS(rows[0], rows[1], rows[2], rows[3]);
     int32_t last[4];
     _mm_storeu_si128((__m128i *)last, _mm256_extracti128_si256(middle, 1));
-    for (int r = 0; r < 4; r++) {
+    for (size_t r = 0; r < runs; r++) {
         _mm_storeu_ps(&s[r].scale, rows[r]);
         s[r].middle[1] = last[r];
     }
@@ -82,10 +85,12 @@ static bool quantize_four(const float *x, int8_t *q, duet_run_scale *s) {
 static void quantize(const float *x, size_t n, int8_t *q, duet_run_scale *scales) {
     size_t i = 0, runs = n / DUET_RUN;
     while (i < runs) {
-        if (i + 4 <= runs && quantize_four(x + DUET_RUN * i, q + DUET_RUN * i, &scales[i])) {
+        if (i + 4 <= runs && quantize_four(x + DUET_RUN * i, 4, q + DUET_RUN * i, &scales[i])) {
             i += 4;
             continue;
         }
+        // A prompt's chunks of gates have three.
+        if (i + 3 == runs && quantize_four(x + DUET_RUN * i, 3, q + DUET_RUN * i, &scales[i])) return;
         quantize_run(x + DUET_RUN * i, q + DUET_RUN * i, &scales[i]);
         i++;
     }
