@@ -1,8 +1,8 @@
 // How each quantized format unpacks on AVX-512 with VBMI and GFNI, eight runs of 32 values at a time.
 // Included once, inside of the target attribute.
 //
-// value = scale * q + minimum, with q as unsigned bytes. To signed q 128 is added, which a minimum of
-// -128 scales takes off again; such multiples of the scale are left to the activations' sums (low).
+// value = scale * q + minimum, or scale * (q + low), with q as unsigned bytes: 128 is added to signed ones. What low
+// adds to a sum of products is a whole number, low times the sum of the activations: the sum begins with it.
 //
 // A vector holds the first 16 values of four runs, the next one their last 16. So the sums of both, of
 // four products each, can be added up as integers, and a conversion and a scale serve four runs.
@@ -15,17 +15,27 @@
 
 typedef struct {
     __m512i q[4];    // of four runs the first 16 values, and the last; of the other four the same
-    __m512 scale;    // 8 of runs, then what the sums of their activations are multiplied by; or 16 of half runs
+    __m512 scale;    // 8 of runs, and 8 minima where there are some; or 16 of half runs
     __m512 minimum;  // of half runs
 } group;
+
+// A group whose q are multiplied by the scales of half runs already.
+typedef struct {
+    __m512i q[4];
+    __m256i minima;  // 16 bits for each half run
+    __m512 scale;    // of all
+    __m256 minimum;  // one step of minima
+} folded_group;
 
 typedef struct {
     size_t runs;   // runs of 32 per block: 1 or 8
     size_t bytes;  // of a block
+    bool minima;   // values have one, which is added or, with a low of -1, taken off
     bool halves;   // scales differ between the first and the last 16 values
     bool by_twos;  // four runs are 0, 2, 4, 6, then 1, 3, 5, 7; or 0 to 3, then 4 to 7
-    float low;     // what the activations' sums are multiplied by beforehand
+    int low;
     group (*read)(const uint8_t *at, size_t runs);
+    folded_group (*read_folded)(const uint8_t *at);  // where products of rows take this one
 } group_format;
 
 #define UNPACK static inline __attribute__((always_inline))
@@ -115,13 +125,18 @@ UNPACK __m256i words_of_each(ends a, ends b, size_t bytes, size_t word, bool nex
     return _mm256_unpacklo_epi64(_mm512_castsi512_si256(first), _mm512_castsi512_si256(second));
 }
 
+// 16 numbers of half precision, or the first 8.
+UNPACK __m512 floats_of(__m256i halves, bool all) {
+    return all ? _mm512_cvtph_ps(halves) : _mm512_castps256_ps512(_mm256_cvtph_ps(_mm256_castsi256_si128(halves)));
+}
+
 // Blocks that begin with a scale, perhaps with a minimum after it, and end with nibbles; from word `fifth` on, if it
 // is not 0, they have 32 fifth bits.
 UNPACK group group_of_nibbles(const uint8_t *at, size_t runs, size_t bytes, bool minima, size_t fifth) {
     ends a = ends_of(blocks_of_quad(at, bytes, 0, runs)), b = ends_of(blocks_of_quad(at, bytes, 1, runs));
     __m512i first = sixteen_of_each(a, bytes, bytes - 16), second = sixteen_of_each(b, bytes, bytes - 16);
     group g = {.q = {low_halves(first), high_halves(first), low_halves(second), high_halves(second)},
-               .scale = _mm512_cvtph_ps(words_of_each(a, b, bytes, 0, minima))};
+               .scale = floats_of(words_of_each(a, b, bytes, 0, minima), minima)};
     if (fifth == 0) return g;
     __m256i bits = words_of_each(a, b, bytes, fifth, true);
     uint64_t masks[4] = {(uint64_t)_mm256_extract_epi64(bits, 0), (uint64_t)_mm256_extract_epi64(bits, 2),
@@ -144,7 +159,7 @@ UNPACK group read_IQ4_NL(const uint8_t *at, size_t runs) {
 UNPACK group read_MXFP4(const uint8_t *at, size_t runs) {
     float scales[GROUP];
     for (size_t i = 0; i < GROUP; i++) scales[i] = i < runs ? duet_mxfp4_scale(at[17 * i]) : 0;
-    group g = {.scale = _mm512_broadcast_f32x8(_mm256_loadu_ps(scales))};
+    group g = {.scale = _mm512_castps256_ps512(_mm256_loadu_ps(scales))};
     for (size_t quad = 0; quad < 2; quad++) {
         __m512i bytes = sixteen_of_each(ends_of(blocks_of_quad(at, 17, quad, runs)), 17, 1);
         g.q[2 * quad] = look_up(low_halves(bytes), duet_mxfp4_values);
@@ -166,33 +181,28 @@ UNPACK group read_Q8_0(const uint8_t *at, size_t runs) {
         if (b.count == 136) memcpy(&rest, b.at + 128, 8);
         g.q[2 * quad + 1] = _mm512_mask_set1_epi64(g.q[2 * quad + 1], 0x80, rest);
     }
-    g.scale = _mm512_cvtph_ps(words_of_each(e[0], e[1], 34, 0, false));
+    g.scale = floats_of(words_of_each(e[0], e[1], 34, 0, false), false);
     for (size_t i = 0; i < 4; i++) g.q[i] = _mm512_xor_si512(g.q[i], _mm512_set1_epi8((char)128));
     return g;
 }
 
 // MARK: Blocks of 256
 
-// Two half-precision numbers, eight times each.
-UNPACK __m512 halves_in_eight(const void *at) {
-    int both;
-    memcpy(&both, at, 4);
-    const __m256i apart = _mm256_setr_epi64x(0x0100010001000100, 0x0100010001000100, 0x0302030203020302, 0x0302030203020302);
-    return _mm512_cvtph_ps(_mm256_shuffle_epi8(_mm256_set1_epi32(both), apart));
-}
 UNPACK __m512 half_in_all(uint16_t half) { return _mm512_cvtph_ps(_mm256_set1_epi16((short)half)); }
 
 UNPACK __m512 unsigned_floats(__m128i bytes) { return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes)); }
 UNPACK __m512 signed_floats(__m128i bytes) { return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes)); }
 
-// Q4_K and Q5_K, whose scales lie at the same place: see duet_scale_k, duet_minimum_k.
+// Q4_K and Q5_K, which begin with two steps and the scales and minima: see duet_scale_k, duet_minimum_k.
 UNPACK __m512 scales_and_minima(const uint8_t *at) {
-    const duet_block_q4_k *block = AS(q4_k, at);
-    uint32_t a = duet_double_word_at(block->scales), b = duet_double_word_at(block->scales + 4);
-    uint32_t c = duet_double_word_at(block->scales + 8);
-    __m128i bytes = _mm_setr_epi32((int)(a & 0x3f3f3f3f), (int)((c & 0x0f0f0f0f) | (a >> 2 & 0x30303030)),
-                                   (int)(b & 0x3f3f3f3f), (int)((c >> 4 & 0x0f0f0f0f) | (b >> 2 & 0x30303030)));
-    return _mm512_mul_ps(halves_in_eight(at), unsigned_floats(bytes));
+    const __m128i start = _mm_loadu_si128((const __m128i *)at);
+    const __m128i low = _mm_srlv_epi32(_mm_shuffle_epi32(start, 0xa5), _mm_setr_epi32(0, 2, 0, 2));
+    const __m128i high = _mm_srlv_epi32(_mm_shuffle_epi32(start, 0xff), _mm_setr_epi32(0, 0, 0, 4));
+    const __m128i all = _mm_or_si128(_mm_and_si128(low, _mm_setr_epi32(0x3f3f3f3f, 0x30303030, 0x3f3f3f3f, 0x30303030)),
+                                     _mm_and_si128(high, _mm_setr_epi32(0, 0x0f0f0f0f, 0, 0x0f0f0f0f)));
+    const __m512i eight_each = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+    const __m512 steps = _mm512_permutexvar_ps(eight_each, _mm512_castps128_ps512(_mm_cvtph_ps(start)));
+    return _mm512_mul_ps(steps, unsigned_floats(all));
 }
 
 // 128 bytes with the nibbles of runs 0, 2, 4 and 6 in their low halves and those of the others in their high ones.
@@ -232,7 +242,6 @@ UNPACK group read_Q6_K(const uint8_t *at, size_t runs) {
     const duet_block_q6_k *block = AS(q6_k, at);
     group g;
     g.scale = _mm512_mul_ps(half_in_all(block->d), signed_floats(_mm_loadu_si128((const __m128i *)block->scales)));
-    g.minimum = g.scale;
     for (size_t i = 0; i < 4; i++) {
         __m512i low = _mm512_loadu_si512(block->ql + 64 * (i / 2));
         low = i % 2 ? _mm512_shuffle_i64x2(low, low, 0xdd) : _mm512_shuffle_i64x2(low, low, 0x88);
@@ -246,15 +255,15 @@ UNPACK group read_Q6_K(const uint8_t *at, size_t runs) {
 UNPACK group read_Q3_K(const uint8_t *at, size_t runs) {
     (void)runs;
     const duet_block_q3_k *block = AS(q3_k, at);
-    uint32_t a = duet_double_word_at(block->scales), b = duet_double_word_at(block->scales + 4);
-    uint32_t c = duet_double_word_at(block->scales + 8);
-    __m128i scales = _mm_setr_epi32((int)((a & 0x0f0f0f0f) | (c << 4 & 0x30303030)),
-                                    (int)((b & 0x0f0f0f0f) | (c << 2 & 0x30303030)),
-                                    (int)((a >> 4 & 0x0f0f0f0f) | (c & 0x30303030)),
-                                    (int)((b >> 4 & 0x0f0f0f0f) | (c >> 2 & 0x30303030)));
+    // Twelve bytes of scales lie behind two of the quants and before the step.
+    const __m128i end = _mm_loadu_si128((const __m128i *)(at + offsetof(duet_block_q3_k, scales) - 2));
+    const __m128i low = _mm_shuffle_epi8(end, _mm_setr_epi8(2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4, 5, 6, 7, 8, 9));
+    const __m128i high = _mm_shuffle_epi8(end, _mm_setr_epi8(10, 11, 12, 13, 10, 11, 12, 13, 10, 11, 12, 13, 10, 11, 12, 13));
+    const __m128i scales = _mm_or_si128(
+        _mm_and_si128(_mm_srlv_epi32(low, _mm_setr_epi32(0, 0, 4, 4)), _mm_set1_epi8(0x0f)),
+        _mm_and_si128(_mm_rolv_epi32(high, _mm_setr_epi32(4, 2, 0, 30)), _mm_set1_epi8(0x30)));
     group g;
     g.scale = _mm512_mul_ps(half_in_all(block->d), signed_floats(_mm_sub_epi8(scales, _mm_set1_epi8(32))));
-    g.minimum = g.scale;
     for (size_t i = 0; i < 4; i++) {
         size_t run = QUAD * (i / 2);
         __m512i third = bits_of(four_times(block->hmask + 16 * (i % 2)), BIT(run, 2), BIT(run + 1, 2),
@@ -275,6 +284,40 @@ UNPACK group read_Q2_K(const uint8_t *at, size_t runs) {
     return g;
 }
 
+// Two bits of each of 16 bytes for each of four runs, and bits that are added to each.
+#define TWO_BITS_AND(AT, ADDED)                                                                                  \
+    _mm512_gf2p8affine_epi64_epi8(four_times(AT),                                                                \
+                                  _mm512_setr_epi64(TWO_BITS(0, 0), TWO_BITS(0, 0), TWO_BITS(2, 0), TWO_BITS(2, 0), \
+                                                    TWO_BITS(4, 0), TWO_BITS(4, 0), TWO_BITS(6, 0), TWO_BITS(6, 0)), \
+                                  ADDED)
+
+// A scale of Q2_K is 0 to 15 and a value 0 to 3: their product is a byte, which is looked up. Each lane of 16 bytes has
+// a table of four for each of the four vectors.
+UNPACK folded_group fold_Q2_K(const uint8_t *at) {
+    const duet_block_q2_k *block = AS(q2_k, at);
+    const __m128i both = _mm_loadu_si128((const __m128i *)block->scales), nibble = _mm_set1_epi8(15);
+    // Of lane i scales 2 i and 2 i + 1, and those of the runs four further on, each for the low bytes of two numbers.
+    const __m512i which = _mm512_add_epi8(_mm512_set4_epi32(0x09090909, 0x08080808, 0x01010101, 0),
+                                          _mm512_setr_epi64(0, 0, 0x0202020202020202, 0x0202020202020202,
+                                                            0x0404040404040404, 0x0404040404040404,
+                                                            0x0606060606060606, 0x0606060606060606));
+    const __m512i scales = _mm512_castsi128_si512(_mm_and_si128(both, nibble));
+    const __m512i table = _mm512_mullo_epi16(_mm512_maskz_permutexvar_epi8(0x5555555555555555, which, scales),
+                                             _mm512_set1_epi32(0x03020100));
+    int steps;  // d and dmin
+    memcpy(&steps, &block->d, 4);
+    const __m128 two = _mm_cvtph_ps(_mm_cvtsi32_si128(steps));
+    return (folded_group){
+        .q = {_mm512_shuffle_epi8(table, TWO_BITS_AND(block->qs, 0)),
+              _mm512_shuffle_epi8(table, TWO_BITS_AND(block->qs + 16, 4)),
+              _mm512_shuffle_epi8(table, TWO_BITS_AND(block->qs + 32, 8)),
+              _mm512_shuffle_epi8(table, TWO_BITS_AND(block->qs + 48, 12))},
+        .minima = _mm256_cvtepu8_epi16(_mm_and_si128(_mm_srli_epi16(both, 4), nibble)),
+        .scale = _mm512_broadcastss_ps(two),
+        .minimum = _mm256_broadcastss_ps(_mm_movehdup_ps(two)),
+    };
+}
+
 // See duet_scale_iq4_xs.
 UNPACK group read_IQ4_XS(const uint8_t *at, size_t runs) {
     (void)runs;
@@ -285,7 +328,7 @@ UNPACK group read_IQ4_XS(const uint8_t *at, size_t runs) {
     __m256i high = _mm256_srlv_epi32(_mm256_set1_epi32(block->scales_h), _mm256_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14));
     high = _mm256_slli_epi32(_mm256_and_si256(high, _mm256_set1_epi32(3)), 4);
     __m256 scale = _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_or_si256(low, high), _mm256_set1_epi32(32)));
-    group g = {.scale = _mm512_mul_ps(half_in_all(block->d), _mm512_broadcast_f32x8(scale))};
+    group g = {.scale = _mm512_mul_ps(half_in_all(block->d), _mm512_castps256_ps512(scale))};
     for (size_t i = 0; i < 4; i++) {
         __m512i nibbles = _mm512_loadu_si512(block->qs + 64 * (i / 2));
         g.q[i] = look_up(i % 2 ? high_halves(nibbles) : low_halves(nibbles), duet_iq4_values);
@@ -295,22 +338,21 @@ UNPACK group read_IQ4_XS(const uint8_t *at, size_t runs) {
 
 // MARK: The formats
 
-#define GROUP_OF(TYPE, NAME, RUNS, HALVES, BY_TWOS, LOW)                                                     \
-    (group_format) {                                                                                         \
-        .runs = RUNS, .bytes = sizeof(duet_block_##NAME), .halves = HALVES, .by_twos = BY_TWOS, .low = LOW,  \
-        .read = read_##TYPE,                                                                                 \
+#define GROUP_OF(TYPE, NAME, RUNS, LOW, ...)                                                \
+    (group_format) {                                                                         \
+        .runs = RUNS, .bytes = sizeof(duet_block_##NAME), .low = LOW, .read = read_##TYPE, __VA_ARGS__ \
     }
 
-#define group_Q4_0 GROUP_OF(Q4_0, q4_0, 1, false, false, -8)
-#define group_Q4_1 GROUP_OF(Q4_1, q4_1, 1, false, false, 1)
-#define group_Q5_0 GROUP_OF(Q5_0, q5_0, 1, false, false, -16)
-#define group_Q5_1 GROUP_OF(Q5_1, q5_1, 1, false, false, 1)
-#define group_Q8_0 GROUP_OF(Q8_0, q8_0, 1, false, false, -128)
-#define group_IQ4_NL GROUP_OF(IQ4_NL, iq4_nl, 1, false, false, -128)
-#define group_MXFP4 GROUP_OF(MXFP4, mxfp4, 1, false, false, -128)
-#define group_Q2_K GROUP_OF(Q2_K, q2_k, 8, true, false, -1)
-#define group_Q3_K GROUP_OF(Q3_K, q3_k, 8, true, false, -4)
-#define group_Q4_K GROUP_OF(Q4_K, q4_k, 8, false, true, -1)
-#define group_Q5_K GROUP_OF(Q5_K, q5_k, 8, false, true, -1)
-#define group_Q6_K GROUP_OF(Q6_K, q6_k, 8, true, false, -32)
-#define group_IQ4_XS GROUP_OF(IQ4_XS, iq4_xs, 8, false, false, -128)
+#define group_Q4_0 GROUP_OF(Q4_0, q4_0, 1, -8, )
+#define group_Q4_1 GROUP_OF(Q4_1, q4_1, 1, 1, .minima = true)
+#define group_Q5_0 GROUP_OF(Q5_0, q5_0, 1, -16, )
+#define group_Q5_1 GROUP_OF(Q5_1, q5_1, 1, 1, .minima = true)
+#define group_Q8_0 GROUP_OF(Q8_0, q8_0, 1, -128, )
+#define group_IQ4_NL GROUP_OF(IQ4_NL, iq4_nl, 1, -128, )
+#define group_MXFP4 GROUP_OF(MXFP4, mxfp4, 1, -128, )
+#define group_Q2_K GROUP_OF(Q2_K, q2_k, 8, -1, .minima = true, .halves = true, .read_folded = fold_Q2_K)
+#define group_Q3_K GROUP_OF(Q3_K, q3_k, 8, -4, .halves = true)
+#define group_Q4_K GROUP_OF(Q4_K, q4_k, 8, -1, .minima = true, .by_twos = true)
+#define group_Q5_K GROUP_OF(Q5_K, q5_k, 8, -1, .minima = true, .by_twos = true)
+#define group_Q6_K GROUP_OF(Q6_K, q6_k, 8, -32, .halves = true)
+#define group_IQ4_XS GROUP_OF(IQ4_XS, iq4_xs, 8, -128, )

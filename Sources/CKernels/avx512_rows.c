@@ -29,13 +29,19 @@
 // Runs of a row that are multiplied at a time. Longer rows are added up piece by piece.
 #define PIECE 256
 
-// A piece of a vector: its values, scales and sums in the order of a group's. Zero beyond its end, for the last runs
-// are read as if they were eight. Not a whole number of pages, or all columns would share the same lines of the cache.
+// A piece of a vector in the order of a group's. Zero beyond its end, for the last runs are read as if they were
+// eight. Not a whole number of pages, or all columns would share the same lines of the cache.
 typedef struct {
     _Alignas(64) int8_t q[DUET_RUN * PIECE];
+    // Of each group 8; or 8 and the sums of the runs; or 16, of half runs.
     _Alignas(64) float scale[2 * PIECE];
-    _Alignas(64) float low[2 * PIECE];
-    char apart[704];
+    union {
+        int32_t start[4 * PIECE];  // what low adds to the products of a run, in the first of its four sums
+        float low[2 * PIECE];      // what it adds to those of half runs, and scales multiply
+        float spread[4 * PIECE];   // the scales of runs, four times each
+    };
+    _Alignas(64) int16_t sums[2 * PIECE];  // of half runs
+    char apart[1728];
 } column;
 
 // The place of a run among those that share a group's vectors, four to a vector.
@@ -52,18 +58,25 @@ static void lay_out(group_format f, const duet_activations *a, size_t first, siz
             s = a->scales[first + i];
             q = _mm256_loadu_si256((const __m256i *)(a->q + DUET_RUN * (first + i)));
         }
-        size_t place = place_of(i, f.by_twos);
-        int8_t *to = out->q + place / QUAD * QUAD * DUET_RUN + place % QUAD * 16;
+        const size_t place = place_of(i, f.by_twos), quad = place / QUAD, lane = place % QUAD;
+        int8_t *to = out->q + quad * QUAD * DUET_RUN + lane * 16;
         _mm_storeu_si128((__m128i *)to, _mm256_castsi256_si128(q));
         _mm_storeu_si128((__m128i *)(to + 64), _mm256_extracti128_si256(q, 1));
-        if (f.halves) {
+        const int32_t sums[2] = {s.middle[0] / -128, s.middle[1] / -128};
+        if (f.read_folded != NULL) {
+            out->scale[i] = s.scale;
+            for (size_t half = 0; half < 2; half++) out->sums[2 * i + half] = (int16_t)sums[half];
+            _mm_store_ps(out->spread + 4 * i, _mm_set1_ps(s.scale));
+        } else if (f.halves) {
             out->scale[2 * i] = out->scale[2 * i + 1] = s.scale;
-            out->low[2 * i] = f.low * s.half[0];
-            out->low[2 * i + 1] = f.low * s.half[1];
-        } else {
-            size_t at = i / GROUP * 2 * GROUP + i % GROUP;
+            for (size_t half = 0; half < 2; half++) out->low[2 * i + half] = (float)(f.low * sums[half]);
+        } else if (f.minima) {
+            const size_t at = i / GROUP * 2 * GROUP + i % GROUP;
             out->scale[at] = s.scale;
-            out->scale[at + GROUP] = f.low * (s.half[0] + s.half[1]);
+            out->scale[at + GROUP] = (float)f.low * (s.half[0] + s.half[1]);
+        } else {
+            out->scale[i] = s.scale;
+            _mm_store_si128((__m128i *)(out->start + 4 * place), _mm_cvtsi32_si128(f.low * (sums[0] + sums[1])));
         }
     }
 }
@@ -75,35 +88,67 @@ INLINE __m512 spread(__m512 scales, size_t first, size_t step) {
     return _mm512_permutexvar_ps(_mm512_add_epi32(which, _mm512_set1_epi32((int)first)), scales);
 }
 
+// Products of half a run each of four runs, added to `sums`.
+INLINE __m512i add_products(__m512i sums, __m512i weights, const int8_t *q) {
+    return _mm512_dpbusd_epi32(sums, weights, _mm512_load_si512(q));
+}
+
 // Adds the products of `runs` runs from `index` on to the totals. Each column has two where a run makes two sums, so
 // that they need not wait for each other.
 INLINE void add_group(group_format f, const uint8_t *at, size_t runs, const column *a, size_t columns,
                       size_t index, __m512 total[SHARING][2]) {
-    group g = f.read(at, runs);
+    const group g = f.read(at, runs);
     __m512 scales[SHARING];
 #pragma clang loop unroll(full)
     for (size_t c = 0; c < columns; c++) {
-        scales[c] = _mm512_mul_ps(g.scale, _mm512_load_ps(a[c].scale + 2 * index));
-        if (f.halves) total[c][1] = _mm512_fmadd_ps(g.minimum, _mm512_load_ps(a[c].low + 2 * index), total[c][1]);
-        else total[c][0] = _mm512_mask_add_ps(total[c][0], 0xff00, total[c][0], scales[c]);
+        if (f.halves || f.minima) {
+            scales[c] = _mm512_mul_ps(g.scale, _mm512_load_ps(a[c].scale + 2 * index));
+        } else {
+            __m256 eight = _mm256_mul_ps(_mm512_castps512_ps256(g.scale), _mm256_load_ps(a[c].scale + index));
+            scales[c] = _mm512_castps256_ps512(eight);
+        }
+        if (f.halves) total[c][1] = _mm512_fmadd_ps(scales[c], _mm512_load_ps(a[c].low + 2 * index), total[c][1]);
+        if (f.minima) total[c][0] = _mm512_mask_add_ps(total[c][0], 0xff00, total[c][0], scales[c]);
     }
 #pragma clang loop unroll(full)
     for (size_t quad = 0; quad < 2; quad++) {
         if (QUAD * quad >= runs) break;
+        const __m512i *w = g.q + 2 * quad;
 #pragma clang loop unroll(full)
         for (size_t c = 0; c < columns; c++) {
             const int8_t *q = a[c].q + DUET_RUN * (index + QUAD * quad);
-            __m512i first = _mm512_dpbusd_epi32(_mm512_setzero_si512(), g.q[2 * quad], _mm512_load_si512(q));
             if (f.halves) {
-                __m512i last = _mm512_dpbusd_epi32(_mm512_setzero_si512(), g.q[2 * quad + 1], _mm512_load_si512(q + 64));
+                __m512i first = add_products(_mm512_setzero_si512(), w[0], q);
+                __m512i last = add_products(_mm512_setzero_si512(), w[1], q + 64);
                 total[c][0] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(first), spread(scales[c], 8 * quad, 2), total[c][0]);
                 total[c][1] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(last), spread(scales[c], 8 * quad + 1, 2), total[c][1]);
             } else {
-                __m512i both = _mm512_dpbusd_epi32(first, g.q[2 * quad + 1], _mm512_load_si512(q + 64));
+                __m512i start = f.minima ? _mm512_setzero_si512() : _mm512_load_si512(a[c].start + 4 * (index + QUAD * quad));
+                __m512i both = add_products(add_products(start, w[0], q), w[1], q + 64);
                 __m512 scale = f.by_twos ? spread(scales[c], quad, 2) : spread(scales[c], QUAD * quad, 1);
                 total[c][0] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(both), scale, total[c][0]);
             }
         }
+    }
+}
+
+// The same of a block whose weights hold their scales: runs are added up before they are multiplied by that of all.
+INLINE void add_folded(group_format f, const uint8_t *at, const column *a, size_t columns, size_t index,
+                       __m512 total[SHARING][2]) {
+    const folded_group g = f.read_folded(at);
+#pragma clang loop unroll(full)
+    for (size_t c = 0; c < columns; c++) {
+        const int8_t *q = a[c].q + DUET_RUN * index;
+        const float *scale = a[c].spread + 4 * index;
+        __m512i near = add_products(add_products(_mm512_setzero_si512(), g.q[0], q), g.q[1], q + 64);
+        __m512i far = add_products(add_products(_mm512_setzero_si512(), g.q[2], q + 128), g.q[3], q + 192);
+        __m512 sum = _mm512_mul_ps(_mm512_cvtepi32_ps(near), _mm512_load_ps(scale));
+        sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(far), _mm512_load_ps(scale + 16), sum);
+        total[c][0] = _mm512_fmadd_ps(sum, g.scale, total[c][0]);
+        __m256i minima = _mm256_madd_epi16(g.minima, _mm256_load_si256((const __m256i *)(a[c].sums + 2 * index)));
+        __m256 low = _mm256_mul_ps(_mm256_cvtepi32_ps(minima), _mm256_load_ps(a[c].scale + index));
+        __m256 lows = _mm512_castps512_ps256(total[c][1]);
+        total[c][1] = _mm512_zextps256_ps512(_mm256_fnmadd_ps(low, g.minimum, lows));
     }
 }
 
@@ -138,9 +183,10 @@ INLINE void multiply_row(group_format f, const uint8_t *row, size_t runs, const 
     for (; index + GROUP <= runs; index += GROUP) {
         const uint8_t *at = row + index / f.runs * f.bytes;
         for (size_t line = 0; line < GROUP / f.runs * f.bytes; line += 64) _mm_prefetch(at + AHEAD(f) + line, _MM_HINT_T0);
-        add_group(f, at, GROUP, a, columns, index, total);
+        if (f.read_folded != NULL) add_folded(f, at, a, columns, index, total);
+        else add_group(f, at, GROUP, a, columns, index, total);
     }
-    if (index < runs) {
+    if (f.runs == 1 && index < runs) {
         // Rows of 576 values end with two runs.
         if (runs - index == 2) add_group(f, row + index * f.bytes, 2, a, columns, index, total);
         else add_group(f, row + index * f.bytes, runs - index, a, columns, index, total);
@@ -178,7 +224,7 @@ INLINE bool is_laid(laid_columns *kept, int type, const duet_activations *a, siz
 INLINE void dot_columns(group_format f, int type, const void *weights, size_t row_bytes, size_t rows, size_t n,
                         const duet_activations *a, size_t columns, duet_laid *kept, float *out, size_t out_stride) {
     laid_columns own;
-    const size_t most = f.halves ? SHARING / 2 : SHARING;
+    const size_t most = f.halves && f.read_folded == NULL ? SHARING / 2 : SHARING;
     // What needs more room than there is, is laid out anew each time.
     const bool keeps = kept != NULL && rows > 0 && columns <= most && (columns & (columns - 1)) == 0 && n <= PIECE * DUET_RUN;
     column *laid = keeps ? ((laid_columns *)kept)->columns : own.columns;

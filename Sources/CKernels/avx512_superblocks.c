@@ -37,9 +37,6 @@ INLINE __m512 largest_of_eight(__m512i magnitudes) {
     return _mm512_castsi512_ps(_mm512_max_epi32(magnitudes, _mm512_shuffle_i64x2(magnitudes, magnitudes, 0xb1)));
 }
 
-// Formats without minima of their own, whose zero is at half of all values of q.
-INLINE bool has_middle(group_format f) { return f.low != -1; }
-
 INLINE __m256i steps_of(__m512 x, __m512 factor) {
     return _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(_mm512_mul_ps(x, factor)));
 }
@@ -48,7 +45,7 @@ INLINE __m256i steps_of(__m512 x, __m512 factor) {
 // numbers of up to 63 or 255, beside which a scale would have too few digits: q less the middle is moved up to fill the 16
 // bits, `by` is the scale times the middle, and of their product of 32 bits the upper half is kept.
 INLINE __m512i multiply_values(group_format f, __m512i q, __m512i by) {
-    if (!has_middle(f)) return _mm512_mullo_epi16(_mm512_srli_epi16(q, 8), by);
+    if (f.minima) return _mm512_mullo_epi16(_mm512_srli_epi16(q, 8), by);
     const __m512i left = _mm512_slli_epi16(q, (unsigned)__builtin_clz((unsigned)-f.low) - 24);
     return _mm512_mulhrs_epi16(_mm512_xor_si512(left, _mm512_set1_epi16((short)0x8000)), by);
 }
@@ -63,7 +60,7 @@ INLINE void round_block(group_format f, float most, const uint8_t *at, __m512i o
         minima = _mm512_permutexvar_ps(_mm512_add_epi32(twice, _mm512_set1_epi32(8)), g.scale);
         scales = _mm512_permutexvar_ps(twice, g.scale);
     }
-    minima = _mm512_mul_ps(minima, _mm512_set1_ps(f.low));
+    minima = _mm512_mul_ps(f.minima ? minima : scales, _mm512_set1_ps((float)f.low));
     const __m512 end = _mm512_fmadd_ps(scales, _mm512_set1_ps(most), minima);
     const __m512 largest = largest_of_eight(_mm512_max_epi32(magnitude(minima), magnitude(end)));
     // Where all is next to nothing the scale is 0; what is no number stays so.
@@ -75,11 +72,12 @@ INLINE void round_block(group_format f, float most, const uint8_t *at, __m512i o
     __m512 inverse = _mm512_rcp14_ps(largest);
     inverse = _mm512_mul_ps(inverse, _mm512_fnmadd_ps(largest, inverse, _mm512_set1_ps(2)));
     const __m512 factor = _mm512_maskz_mul_ps(is_some, inverse, _mm512_set1_ps(127 * 256));
-    const float unit = has_middle(f) ? -f.low : 1;
+    // Without minima zero is in the middle of q.
+    const float unit = f.minima ? 1 : (float)-f.low;
     const __m256i by = steps_of(_mm512_mul_ps(scales, _mm512_set1_ps(unit)), factor);
     // 128, and half a step, so that the upper byte is rounded.
     const __m256i zero = _mm256_set1_epi16((short)(128 * 256 + 128));
-    const __m256i low = has_middle(f) ? zero : _mm256_add_epi16(steps_of(minima, factor), zero);
+    const __m256i low = f.minima ? _mm256_add_epi16(steps_of(minima, factor), zero) : zero;
     const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(by), low, 1);
     const __m512i upper = _mm512_set1_epi16((short)0xff00);
 #pragma clang loop unroll(full)
