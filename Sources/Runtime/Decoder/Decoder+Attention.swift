@@ -178,7 +178,7 @@ extension Decoder {
     announce(weights.layers[layer].output)
     let units = work.count * heads
     let chunks = Chunks(
-      products: 0..<1, matrixRows: units, rows: 1, largeRows: max(1, units / (2 * threads)), threads: threads)
+      products: 0..<1, matrixRows: units, step: threads, largest: units / (2 * threads), smallest: 1)
     pool.run(chunks.count) { chunk, _ in
       // Threads take chunks nearly in turn: what is fetched for another is at least in the cache that they share.
       let range = chunks.range(chunk), later = chunk + threads

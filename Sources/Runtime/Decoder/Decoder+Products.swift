@@ -20,64 +20,52 @@ extension Decoder {
     }
   }
 
-  /// Rows of matrices, or other pieces of work, that one thread takes at a time, the same of each: some larger chunks
-  /// first, then small ones.
+  /// Rows of matrices, or other pieces of work, that one thread takes at a time, the same of each: `step` large chunks,
+  /// as many of half their size, of a quarter, and so on, then small ones. Long runs of memory are fetched ahead of
+  /// use best, and what is fetched beyond a chunk's end is of use to nobody; small chunks at the end keep all threads
+  /// busy until then.
   struct Chunks {
-    /// Some chunks of the same number of rows each.
-    struct Step {
-      let count: Int
-      let rows: Int
-    }
-
     let products: Range<Int>
     let matrixRows: Int
-    private let first: Step
-    private let second: Step
-    /// Of the chunks after the first two steps.
-    private let rows: Int
+    private let step: Int
+    private let largest: Int
+    private let smallest: Int
+    let count: Int
 
-    /// `threads` large chunks, then as many of half their size, then small ones: long runs of memory are fetched ahead
-    /// of use best, and small chunks at the end keep all threads busy until then.
-    init(products: Range<Int>, matrixRows: Int, rows: Int, largeRows: Int, threads: Int) {
+    init(products: Range<Int>, matrixRows: Int, step: Int, largest: Int, smallest: Int) {
       self.products = products
       self.matrixRows = matrixRows
-      first = Step(count: threads, rows: largeRows)
-      second = Step(count: threads, rows: max(rows, largeRows / 2 / rows * rows))
-      self.rows = rows
+      (self.step, self.largest, self.smallest) = (step, max(largest, smallest), smallest)
+      var count = 0, rows = 0, size = self.largest
+      while size > smallest, rows + step * size < matrixRows {
+        rows += step * size
+        count += step
+        size = Self.half(size, smallest)
+      }
+      self.count = count + (matrixRows - rows + size - 1) / size
     }
 
     /// `count` chunks of whole units of rows, as even as can be.
     init(products: Range<Int>, matrixRows: Int, unit: Int, count: Int) {
       let units = (matrixRows + unit - 1) / unit, least = units / count, more = units % count
-      self.products = products
-      self.matrixRows = matrixRows
-      first = Step(count: more, rows: (least + 1) * unit)
-      second = Step(count: 0, rows: unit)
-      rows = max(1, least) * unit
+      self.init(
+        products: products, matrixRows: matrixRows, step: more, largest: (least + 1) * unit,
+        smallest: max(1, least) * unit)
     }
 
-    private var firstRows: Int { first.count * first.rows }
-    private var secondRows: Int { firstRows + second.count * second.rows }
-
-    var count: Int {
-      if matrixRows > secondRows {
-        return first.count + second.count + (matrixRows - secondRows + rows - 1) / rows
-      }
-      if matrixRows > firstRows {
-        return first.count + (matrixRows - firstRows + second.rows - 1) / second.rows
-      }
-      return (matrixRows + first.rows - 1) / first.rows
+    /// Half a size, in whole smallest ones.
+    private static func half(_ size: Int, _ smallest: Int) -> Int {
+      max(1, size / 2 / smallest) * smallest
     }
 
     func range(_ index: Int) -> Range<Int> {
-      let start: Int, size: Int
-      if index < first.count {
-        (start, size) = (index * first.rows, first.rows)
-      } else if index < first.count + second.count {
-        (start, size) = (firstRows + (index - first.count) * second.rows, second.rows)
-      } else {
-        (start, size) = (secondRows + (index - first.count - second.count) * rows, rows)
+      var index = index, start = 0, size = largest
+      while size > smallest, index >= step {
+        index -= step
+        start += step * size
+        size = Self.half(size, smallest)
       }
+      start += index * size
       return start..<min(matrixRows, start + size)
     }
   }
@@ -163,8 +151,8 @@ extension Decoder {
     guard direct else { return panelChunks(of: matrix, places) }
     let rows = directRows(matrix, matrices: places.count), threads = pool.threadCount
     return Chunks(
-      products: places, matrixRows: matrix.rows, rows: rows,
-      largeRows: max(rows, matrix.rows / (2 * threads) / rows * rows), threads: threads)
+      products: places, matrixRows: matrix.rows, step: threads,
+      largest: matrix.rows / (2 * threads) / rows * rows, smallest: rows)
   }
 
   /// Some microseconds' worth of rows: whole runs of what is quantized from them, and whole groups
