@@ -64,19 +64,6 @@ static void rotate(float *x, size_t n, const float *cosines, const float *sines,
     }
 }
 
-// Finds the largest value eight lanes at a time, then the first place that holds it.
-static size_t argmax(const float *x, size_t n) {
-    __m256 lanes = _mm256_set1_ps(-INFINITY);
-    size_t i = 0;
-    // max_ps returns its second operand when the first is NaN.
-    for (; i + 8 <= n; i += 8) lanes = _mm256_max_ps(_mm256_loadu_ps(x + i), lanes);
-    float largest = duet_max8(lanes);
-    for (; i < n; i++) largest = x[i] > largest ? x[i] : largest;
-    for (size_t j = 0; j < n; j++)
-        if (x[j] == largest) return j;
-    return 0;
-}
-
 static void store(const float *key, const float *value, size_t head_size, int type, size_t slot, void *keys,
                   void *values) {
     if (type != DUET_F16 || head_size % 8 != 0) {

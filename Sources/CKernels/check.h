@@ -47,7 +47,7 @@ static inline float duet_within(duet_checker *c, float low, float high) {
 
 // MARK: Memory
 
-// Bytes at a multiple of `alignment` and, where that is less than 64, at no other: lines of memory are cut in all ways.
+// Bytes at a random multiple of `alignment` within a line of 64 bytes: lines of memory are cut in all ways.
 void *duet_take(duet_checker *c, size_t bytes, size_t alignment);
 float *duet_take_floats(duet_checker *c, size_t count);
 // Floats within +-most.

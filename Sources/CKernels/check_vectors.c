@@ -79,6 +79,12 @@ bool duet_check_quantize(duet_checker *c) {
 
 // MARK: Norms
 
+// Makes one of some values odd: no number, infinite, or so large that its square is.
+static void make_odd(duet_checker *c, float *x, size_t n) {
+    static const float odd[] = {NAN, INFINITY, -INFINITY, 1e25f, -1e30f};
+    x[duet_below(c, n)] = odd[duet_below(c, sizeof odd / sizeof *odd)];
+}
+
 static bool check_rms_norm(duet_checker *c, size_t n, const float *x, const float *weight, float *out) {
     const float epsilon = 1e-5f;
     double squares = 0;
@@ -113,6 +119,7 @@ static bool check_layer_norm(duet_checker *c, size_t n, const float *x, const fl
 static bool check_softmax(duet_checker *c, size_t n) {
     const float scale = duet_within(c, 0.1f, 2);
     float *x = duet_take_random(c, n, duet_flip(c) ? 3 : 60), *out = duet_take_floats(c, n);
+    if (duet_below(c, 4) == 0) x[duet_below(c, n)] = duet_flip(c) ? NAN : -INFINITY;
     double largest = -INFINITY, sum = 0;
     for (size_t i = 0; i < n; i++) largest = fmax(largest, (double)scale * x[i]);
     for (size_t i = 0; i < n; i++) sum += exp((double)scale * x[i] - largest);
@@ -137,6 +144,10 @@ bool duet_check_norms(duet_checker *c) {
     memcpy(same, x, n * sizeof *x);
     c->tier->rms_norm(same, weight, n, 1e-5f, same);
     if (!duet_expect_same(c, same, out, n) || !check_layer_norm(c, n, x, weight, bias, out)) return false;
+    float *odd = duet_take_floats(c, n);
+    memcpy(odd, x, n * sizeof *x);
+    make_odd(c, odd, n);
+    if (!check_rms_norm(c, n, odd, weight, same)) return false;
     duet_subject(c, "layer_norm of %zu values in place", n);
     memcpy(same, x, n * sizeof *x);
     c->tier->layer_norm(same, weight, bias, n, 1e-5f, same);
@@ -147,12 +158,13 @@ bool duet_check_norms(duet_checker *c) {
 
 static bool check_rotate(duet_checker *c, bool split) {
     const size_t n = 2 * duet_one_to(c, 70), half = n / 2;
-    const float *x = duet_take_random(c, n, 1);
+    float *x = duet_take_random(c, n, 1);
     float *cosines = duet_take_floats(c, half), *sines = duet_take_floats(c, half), *out = duet_take_floats(c, n);
     for (size_t i = 0; i < half; i++) {
         const float angle = duet_within(c, -100, 100);
         cosines[i] = cosf(angle), sines[i] = sinf(angle);
     }
+    if (duet_below(c, 4) == 0) x[duet_below(c, n)] = duet_flip(c) ? NAN : INFINITY;
     duet_subject(c, "rotate of %zu values%s", n, split ? ", split" : "");
     memcpy(out, x, n * sizeof *x);
     c->tier->rotate(out, n, cosines, sines, split);
@@ -169,6 +181,7 @@ bool duet_check_sums(duet_checker *c) {
     const size_t n = draw_length(c);
     const float *x = duet_take_random(c, n, 1);
     float *out = duet_take_random(c, n, 1), *expected = duet_take_floats(c, n);
+    if (duet_flip(c)) make_odd(c, out, n);
     for (size_t i = 0; i < n; i++) expected[i] = out[i] + x[i];
     duet_subject(c, "add of %zu values", n);
     c->tier->add(x, n, out);

@@ -21,7 +21,8 @@ INLINE __m256 sigmoid(__m256 x) {
 
 INLINE __m256 finished(duet_finish finish, __m256 x) {
     switch (finish) {
-    case DUET_FINISH_RELU6: return _mm256_min_ps(_mm256_max_ps(x, _mm256_setzero_ps()), _mm256_set1_ps(6));
+    // Both return their second operand if one is no number.
+    case DUET_FINISH_RELU6: return _mm256_min_ps(_mm256_set1_ps(6), _mm256_max_ps(_mm256_setzero_ps(), x));
     case DUET_FINISH_GELU_TANH: {
         __m256 cube = _mm256_mul_ps(_mm256_mul_ps(x, x), x);
         __m256 inner = _mm256_fmadd_ps(cube, _mm256_set1_ps(0.044715f), x);

@@ -12,7 +12,7 @@
 #define LANES 16
 
 INLINE __m512 relu6(__m512 x) {
-    return _mm512_min_ps(_mm512_max_ps(x, _mm512_setzero_ps()), _mm512_set1_ps(6));
+    return _mm512_min_ps(_mm512_set1_ps(6), _mm512_max_ps(_mm512_setzero_ps(), x));  // what is no number stays so
 }
 
 // MARK: 1 x 1 convolutions

@@ -151,7 +151,7 @@ static void quantize(const float *x, size_t n, int8_t *q, duet_run_scale *scales
         quantize_run(x + DUET_RUN * i, q + DUET_RUN * i, &scales[i]);
 }
 
-static void rms_norm(const float *x, const float *weight, size_t n, float epsilon, float *out) {
+void duet_generic_rms_norm(const float *x, const float *weight, size_t n, float epsilon, float *out) {
     double squares = 0;
     for (size_t i = 0; i < n; i++) squares += (double)x[i] * x[i];
     float factor = (float)(1 / sqrt(squares / (double)n + epsilon));
@@ -339,7 +339,7 @@ void duet_generic_fill(duet_operations *table) {
         DUET_FOR_QUANTIZED_TYPES(QUANTIZED_ENTRY)
         DUET_FOR_FLOAT_TYPES(FLOAT_ENTRY)
         .quantize = quantize,
-        .rms_norm = rms_norm,
+        .rms_norm = duet_generic_rms_norm,
         .gelu_bias = gelu_bias,
         .rotate = rotate,
         .add = add,

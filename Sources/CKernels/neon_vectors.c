@@ -64,18 +64,6 @@ static void rotate(float *x, size_t n, const float *cosines, const float *sines,
     }
 }
 
-// Finds the largest value four lanes at a time, then the first place that holds it.
-static size_t argmax(const float *x, size_t n) {
-    vector lanes = spread(-INFINITY);
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES) lanes = largest_of(vld1q_f32(x + i), lanes);
-    float largest = maximum_of(lanes);
-    for (; i < n; i++) largest = x[i] > largest ? x[i] : largest;
-    for (size_t j = 0; j < n; j++)
-        if (x[j] == largest) return j;
-    return 0;
-}
-
 static void store(const float *key, const float *value, size_t head_size, int type, size_t slot, void *keys,
                   void *values) {
     if (type != DUET_F16 || head_size % LANES != 0) {

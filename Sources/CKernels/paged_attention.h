@@ -185,11 +185,10 @@ INLINE void score_pages(int type, size_t rows, const duet_query *query, const ro
 }
 
 INLINE void attend_rows(int type, size_t rows, const duet_query *query, const row_group *group,
-                        const duet_page *pages) {
+                        const duet_page *pages, float scores[ROWS * SEGMENT]) {
     size_t head_size = query->head_size, at = 0;
     // Of one token a page is read once and soon needed; of several it stays near.
     bool fetches = query->tokens == 1;
-    float scores[ROWS * SEGMENT];
     score_pages(type, rows, query, group, pages, fetches, scores);
     size_t first = group->span.first / PAGE * PAGE, end = (group->span.last + PAGE - 1) / PAGE * PAGE;
     for (size_t r = 0; r < rows; r++) {
@@ -219,15 +218,17 @@ INLINE row_group group_rows(const duet_query *query, size_t first, size_t rows, 
     return group;
 }
 
+_Static_assert(ROWS == 6 || ROWS == 8 || ROWS == 12, "attend_type has cases for these");
 INLINE void attend_type(int type, const duet_query *query, const duet_page *pages, float *state) {
     size_t all = query->tokens * query->heads, groups = (all + ROWS - 1) / ROWS;
+    float scores[ROWS * SEGMENT];
     for (size_t i = 0, first = 0; i < groups; i++) {
         // Groups as even as can be.
         size_t rows = (all - first + groups - i - 1) / (groups - i);
         row_group group = group_rows(query, first, rows, state);
         group.following = i + 1 < groups ? NULL : query->following;
         switch (rows) {
-#define CASE(N) case N: attend_rows(type, N, query, &group, pages); break;
+#define CASE(N) case N: attend_rows(type, N, query, &group, pages, scores); break;
         CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
 #if ROWS > 6
         CASE(7) CASE(8)

@@ -1,10 +1,10 @@
 // Products of rows, straight from the blocks of the file, with one or a few vectors of activations. Included once per
 // file, inside of its target attribute, after:
 //
-//     GROUP, group_format, run_bytes as in avx2_groups.h
-//     totals                 a vector of floats
-//     SHARING                columns that share one unpacking of the weights: as many as there are registers for
-//     AHEAD                  bytes of the file that are fetched ahead of use
+//     GROUP, group and group_format  (avx2_groups.h, neon_groups.h, group_formats.h)
+//     totals                         a vector of floats
+//     SHARING                        columns that share one unpacking of the weights: 4, as there are registers for
+//     AHEAD                          bytes of the file that are fetched ahead of use
 //
 // and before add_group, no_totals and sum_of, which it calls.
 //
@@ -75,6 +75,7 @@ INLINE void multiply_rows(group_format f, const uint8_t *weights, size_t row_byt
 // Rows that lie in the nearest cache while all columns are multiplied by them.
 #define NEAR_BYTES 12288
 
+_Static_assert(SHARING == 4, "dot_columns has cases for as many columns");
 INLINE void dot_columns(group_format f, const void *weights, size_t row_bytes, size_t rows, size_t n,
                         const duet_activations *a, size_t columns, float *out, size_t out_stride) {
     column laid[SHARING];

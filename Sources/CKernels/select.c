@@ -1,6 +1,6 @@
 // Which table of operations this CPU gets.
 
-#include <stdatomic.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -83,20 +83,29 @@ __attribute__((constructor)) static void fill(void) {
     duet_i8mm_fill(&all[I8MM]);
 }
 
-// What each tier's check has found. Two threads that check at once find the same.
-enum { UNCHECKED, AGREES, DIFFERS };
-static _Atomic int checked[TIERS];
+// What each tier's check has found, which is made once.
+static struct {
+    bool is_made, agrees;
+    char text[256];
+} findings[TIERS];
+static pthread_mutex_t checking = PTHREAD_MUTEX_INITIALIZER;
 
-static bool agrees(int tier) {
-    if (!all[tier].checks_itself) return true;
-    if (checked[tier] == UNCHECKED) checked[tier] = duet_check(&all[tier], 1, 1, NULL, 0) ? AGREES : DIFFERS;
-    return checked[tier] == AGREES;
+const char *duet_finding(const duet_operations *operations) {
+    if (!operations->checks_itself) return NULL;
+    const size_t tier = (size_t)(operations - all);
+    pthread_mutex_lock(&checking);
+    if (!findings[tier].is_made) {
+        findings[tier].agrees = duet_check(operations, 1, 1, findings[tier].text, sizeof findings[tier].text);
+        findings[tier].is_made = true;
+    }
+    pthread_mutex_unlock(&checking);
+    return findings[tier].agrees ? NULL : findings[tier].text;
 }
 
 const duet_operations *duet_select(const char *name) {
     bool any = name == NULL || name[0] == 0;
     for (int tier = TIERS - 1; tier >= 0; tier--) {
-        if (!runs[tier] || !(any ? agrees(tier) : strcmp(name, all[tier].name) == 0)) continue;
+        if (!runs[tier] || !(any ? duet_finding(&all[tier]) == NULL : strcmp(name, all[tier].name) == 0)) continue;
         return &all[tier];
     }
     return NULL;

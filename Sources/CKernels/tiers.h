@@ -50,6 +50,7 @@ void duet_generic_finish(duet_finish finish, float *out, size_t rows, size_t str
                          const float *bias, const float *residual, size_t residual_stride);
 void duet_generic_depthwise(const duet_depthwise *d, const float *in, size_t row, size_t rows, float *out,
                             size_t out_width, size_t out_stride);
+void duet_generic_rms_norm(const float *x, const float *weight, size_t n, float epsilon, float *out);
 void duet_generic_layer_norm(const float *x, const float *weight, const float *bias, size_t n,
                              float epsilon, float *out);
 void duet_generic_softmax(float *x, size_t n, float scale);

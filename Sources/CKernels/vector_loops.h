@@ -1,6 +1,7 @@
 // Operations on single vectors. Included once per file, inside of its target attribute, after the floats side by
 // side that it is written in: zero, spread, load_some, store_some, add_up, subtract, multiply, multiply_add,
-// multiply_subtract, divide, magnitude_of, with_sign_of, exp_of, tanh_of, total_of (avx2_vector.h and its siblings).
+// multiply_subtract, divide, magnitude_of, with_sign_of, exp_of, tanh_of, total_of, largest_of, which gives b where a is no
+// number, and maximum_of (avx2_vector.h and its siblings).
 
 static inline void rms_norm(const float *x, const float *weight, size_t n, float epsilon, float *out) {
     vector even = zero(), odd = zero();
@@ -12,6 +13,8 @@ static inline void rms_norm(const float *x, const float *weight, size_t n, float
         odd = multiply_add(b, b, odd);
     }
     float mean = total_of(add_up(even, odd)) / (float)n;
+    // Squares that are too large for single precision are not for the twin, which adds them up in double.
+    if (!isfinite(mean)) return duet_generic_rms_norm(x, weight, n, epsilon, out);
     vector factor = spread(1 / sqrtf(mean + epsilon));
     for (size_t i = 0; i < n; i += LANES) {
         vector scaled = multiply(load_some(x + i, n - i), factor);
@@ -73,4 +76,16 @@ static inline void gelu_multiply(const float *gate, const float *up, size_t n, f
         vector gelu = multiply(multiply(spread(0.5f), g), add_up(spread(1), t));
         store_some(out + i, n - i, multiply(gelu, load_some(up + i, n - i)));
     }
+}
+
+// The largest value a vector at a time, then the first place that holds it.
+static inline size_t argmax(const float *x, size_t n) {
+    vector lanes = spread(-INFINITY);
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) lanes = largest_of(load_floats(x + i), lanes);
+    float largest = maximum_of(lanes);
+    for (; i < n; i++) largest = x[i] > largest ? x[i] : largest;
+    for (size_t j = 0; j < n; j++)
+        if (x[j] == largest) return j;
+    return 0;
 }

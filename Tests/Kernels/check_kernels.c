@@ -3,6 +3,7 @@
 
 #define _DEFAULT_SOURCE  // MAP_ANON
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +90,7 @@ static void read_to_the_end(const duet_operations *o) {
 
 static int usage(void) {
     fputs("usage: check_kernels [--seed S] [--rounds N] [--lacks] TIER...\n"
+          "  N        at least 1\n"
           "  TIER     a name, or \"\" for the one that is chosen on this CPU\n"
           "  --lacks  it is an error if the CPU has a tier, not if it lacks it\n",
           stderr);
@@ -97,8 +99,9 @@ static int usage(void) {
 
 static bool parse(const char *text, uint64_t *value) {
     char *end;
+    errno = 0;
     *value = text ? strtoull(text, &end, 10) : 0;
-    return text && *text >= '0' && *text <= '9' && *end == 0;
+    return text && *text >= '0' && *text <= '9' && *end == 0 && errno == 0;
 }
 
 static bool check(const char *name, bool lacks, uint64_t seed, uint64_t rounds) {
@@ -110,7 +113,7 @@ static bool check(const char *name, bool lacks, uint64_t seed, uint64_t rounds) 
     }
     read_to_the_end(tier);
     bool well = duet_check(tier, seed, (size_t)rounds, finding, sizeof finding);
-    if (well) printf("%s: %llu rounds agree with generic\n", tier->name, (unsigned long long)rounds);
+    if (well) printf("%s: %llu round%s with generic\n", tier->name, (unsigned long long)rounds, rounds == 1 ? " agrees" : "s agree");
     else printf("%s: %s\n", tier->name, finding);
     return well;
 }
@@ -122,7 +125,7 @@ int main(int count, char **arguments) {
     for (; at < count && strncmp(arguments[at], "--", 2) == 0; at++) {
         if (strcmp(arguments[at], "--lacks") == 0) lacks = true;
         else if (strcmp(arguments[at], "--seed") == 0 && parse(arguments[at + 1], &seed)) at++;
-        else if (strcmp(arguments[at], "--rounds") == 0 && parse(arguments[at + 1], &rounds)) at++;
+        else if (strcmp(arguments[at], "--rounds") == 0 && parse(arguments[at + 1], &rounds) && rounds > 0) at++;
         else return usage();
     }
     if (at == count) return usage();

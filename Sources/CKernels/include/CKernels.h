@@ -1,5 +1,5 @@
-// The SIMD kernels of Duet: pure functions over caller-owned memory. No policy, no allocation, no
-// threads. Every kernel has a readable twin in generic.c; faster twins live in one file per
+// The SIMD kernels of Duet: pure functions over caller-owned memory. No policy, no threads and, but for
+// the check of a tier, no allocation. Every kernel has a readable twin in generic.c; faster twins live in one file per
 // instruction set and are chosen once, by duet_select().
 
 #ifndef DUET_CKERNELS_H
@@ -240,6 +240,10 @@ typedef struct {
 // `name` ("generic", "avx2", "avx512", "neon", "i8mm"), unchecked; NULL where the CPU lacks it or this build has no such
 // tier.
 const duet_operations *duet_select(const char *name);
+
+// What differs between a tier that checks itself and the generic one, in one line, by one round of duet_check; NULL where
+// nothing does, and of other tiers.
+const char *duet_finding(const duet_operations *tier);
 
 // Whether every operation of a tier gives what its readable twin gives, within bounds of rounding: `rounds` times with
 // other sizes and values, which follow from `seed`. One round, of a few milliseconds, runs every operation of every type

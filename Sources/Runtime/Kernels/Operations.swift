@@ -10,11 +10,8 @@ import CKernels
   package init(tier name: String? = nil) throws(KernelError) {
     guard let table = unsafe duet_select(name ?? "") else { throw .noSuchTier(name ?? "") }
     unsafe self.table = unsafe table
-    guard let name, unsafe table.pointee.checks_itself else { return }
-    var finding = [CChar](repeating: 0, count: 256)
-    if unsafe !duet_check(table, 1, 1, &finding, finding.count) {
-      let text = finding.prefix { $0 != 0 }.map(UInt8.init(bitPattern:))
-      throw .differs(name: name, finding: String(decoding: text, as: UTF8.self))
+    if let name, let finding = unsafe duet_finding(table) {
+      throw .differs(name: name, finding: unsafe String(cString: finding))
     }
   }
 
@@ -24,9 +21,11 @@ import CKernels
   /// CPU features that tiers ask for.
   package static var cpuFeatures: String { unsafe String(cString: duet_cpu_features()) }
 
-  /// The tiers that run here, the readable one first.
+  /// The tiers that run here, and agree with the readable one where they check themselves; that one first.
   package static var tiers: [String] {
-    ["generic", "avx2", "avx512", "neon", "i8mm"].filter { (name: String) in unsafe duet_select(name) != nil }
+    ["generic", "avx2", "avx512", "neon", "i8mm"].filter { (name: String) in
+      unsafe duet_select(name).map { unsafe duet_finding($0) == nil } ?? false
+    }
   }
 
   /// Rows in a panel.
