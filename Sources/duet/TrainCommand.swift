@@ -99,7 +99,7 @@ struct TrainCommand: AsyncParsableCommand {
     {
       if FileManager.default.fileExists(atPath: path) { throw OutputError.exists(path: path) }
     }
-    let tier = Folders.environment["DUET_CPU"].flatMap { $0.isEmpty ? nil : $0 }
+    let tier = Folders.kernels
     let model = try Model(path: try ModelFiles.path(base), kernels: tier)
     CoreType.settle(model.kernels)
     var options = training.options(evaluation, isFull: method == .full)

@@ -87,7 +87,7 @@ struct VisionFlags: ParsableArguments {
     _ model: Model, threads: Int, lora: LoRAOptions?
   ) throws -> (task: TrainingTask, options: ProjectorOptions)? {
     guard let path = encoder.map(Folders.expanded) else { return nil }
-    let encoder = try VisionEncoder(path: path, threads: threads, projects: false)
+    let encoder = try VisionEncoder(path: path, threads: threads, tier: Folders.kernels, projects: false)
     let file = try GGUFFile(path: path), question = question, mirrors = mirror
     let task = TrainingTask(
       label: "vision", title: "A projector of pictures for \(model.name)",

@@ -188,7 +188,7 @@ typedef struct {
     void (*add)(const float *x, size_t n, float *out);
     // out = silu(gate) * up; out may be gate or up.
     void (*silu_multiply)(const float *gate, const float *up, size_t n, float *out);
-    // out = gelu(gate) * up, in the tanh form of arXiv 1606.08415.
+    // out = gelu(gate) * up, in the tanh form of arXiv 1606.08415; out may be gate or up.
     void (*gelu_multiply)(const float *gate, const float *up, size_t n, float *out);
     // x = gelu(x + bias), in the exact form with erf (arXiv 1606.08415).
     void (*gelu_bias)(const float *bias, size_t n, float *x);

@@ -127,7 +127,8 @@ package final class PageFolder: Sendable {
 /// the reader expects, to the last bit.
 private struct PageHeader {
   static let byteCount = 4_096
-  private static let version: UInt32 = 1
+  /// Another one whenever the layout changes, or kernels give other results: what an older build has written is dropped.
+  private static let version: UInt32 = 2
 
   private let layout: CacheLayout
   private let fields: [UInt8]

@@ -45,7 +45,7 @@ extension Decoder {
       self.count = count + (matrixRows - rows + size - 1) / size
     }
 
-    /// `count` chunks of whole units of rows, as even as can be.
+    /// Up to `count` chunks of whole units of rows, as even as can be.
     init(products: Range<Int>, matrixRows: Int, unit: Int, count: Int) {
       let units = (matrixRows + unit - 1) / unit, least = units / count, more = units % count
       self.init(
@@ -90,7 +90,7 @@ extension Decoder {
     let work = chunks(products, direct: direct, together: finish != nil)
     let leading = changes?.count ?? 0, parts = work.count, isTuned = leading > 0
     changes?.restart()
-    rowProducts.prepare(products, x, tokens: tokens, precision: precision)
+    if direct { rowProducts.prepare(products, x, tokens: tokens, precision: precision) }
     if let next, direct { announce(next) }
     pool.run(work.reduce(leading) { $0 + $1.count }) { [self, rowProducts] chunk, worker in
       guard chunk >= leading else {

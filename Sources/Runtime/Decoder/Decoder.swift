@@ -55,7 +55,8 @@ package final class Decoder {
   var space: Workspace
   var attention: AttentionScratch
   var adapters = AdapterScratch()
-  /// Of each thread results of a chunk of rows that it uses up itself, once a prompt has needed them.
+  /// Of each thread what it uses up itself, once a prompt has needed it: results of a chunk of rows, or normed hidden
+  /// states of some tokens.
   private var nearby: [FloatBuffer] = []
   let rowProducts: RowProducts
   /// What first halves of adapters are made of: the same vectors, in the order of another format.
@@ -196,11 +197,10 @@ package final class Decoder {
     }
   }
 
-  /// Adds a bias, where there is one, to a token's row of a product, or to a part of it.
-  func add(_ bias: FloatBuffer?, to product: FloatBuffer, _ token: Int, _ part: Range<Int>? = nil) {
+  /// Adds a bias, where there is one, to a token's row of a product.
+  func add(_ bias: FloatBuffer?, to product: FloatBuffer, _ token: Int) {
     guard let bias else { return }
-    let part = part ?? 0..<bias.count
-    operations.add(bias, part, to: product, at: token * bias.count + part.lowerBound)
+    operations.add(bias, 0..<bias.count, to: product, at: token * bias.count)
   }
 
   /// hidden += matrix * x + bias, normalised first where the family does so.

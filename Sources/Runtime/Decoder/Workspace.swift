@@ -7,6 +7,8 @@ struct Workspace {
   let key: FloatBuffer  // [tokens, key-value heads * head size]
   let value: FloatBuffer  // likewise
   let attended: Activations  // [tokens, heads * head size]
+  // Where a prompt's results stay with the thread that made them, nothing of these is touched but what `inner` holds
+  // in bytes.
   let up: FloatBuffer  // [tokens, feed forward]
   let inner: Activations  // likewise: the gate, which becomes what is multiplied by the next matrix
   let result: FloatBuffer  // [tokens, embedding]

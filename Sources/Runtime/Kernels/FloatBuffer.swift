@@ -57,7 +57,8 @@ import CKernels
 }
 
 /// Activations of several tokens, [tokens, width]: floats, and beside them the int8 form that
-/// quantized weights are multiplied by, once `quantize` has been called for a token.
+/// quantized weights are multiplied by, once `quantize` has been called for a token. Where it was made of floats that
+/// lie elsewhere (`quantize(_:from:)`), `values` says nothing of that token.
 @safe package final class Activations: @unchecked Sendable {
   /// Tokens of a tile, which begins at a multiple of them.
   package static let tileTokens = Int(DUET_TILE_TOKENS)

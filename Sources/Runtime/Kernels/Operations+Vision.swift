@@ -110,7 +110,7 @@ package struct PointwiseLayer: Sendable {
   }
 }
 
-/// Pixels one after the other, each with its channels side by side.
+/// Pixels one after the other, each with its channels side by side; or tokens with the results of rows.
 package struct Pixels: Sendable {
   package let values: FloatBuffer
   /// Floats from one pixel to the next.

@@ -119,6 +119,7 @@ import CKernels
     out: Pixels
   ) {
     precondition(x.width == matrix.columns, "matrix and vector differ in length")
+    precondition(rows.count <= out.stride, "tokens' results overlap")
     let columns = matrix.columns, type = Int32(DUET_F32), floats = dequantizedFloats(columns: columns)
     let values = unsafe scratch.pointer(0..<floats)
     let end = floats + panelFloats(type, columns: columns)
@@ -163,6 +164,7 @@ import CKernels
     scratch: FloatBuffer, out: Pixels, weights: (Range<Int>) -> UnsafeRawPointer
   ) {
     precondition(x.width == columns, "matrix and vector differ in length")
+    precondition(rows.count <= out.stride, "tokens' results overlap")
     let type = Int32(kind.rawValue), panel = panelFloats(type, columns: columns),
       rowBytes = kind.rowBytes(columns)
     let together = groupPanels(panel) * panelRows

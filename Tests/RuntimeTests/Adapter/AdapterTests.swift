@@ -103,17 +103,49 @@ private func difference<A: BinaryFloatingPoint, B: BinaryFloatingPoint>(
   func `up to sixteen tokens at a time give what one at a time gives, on any number of threads`(
     _ family: Family, _ type: TensorType?
   ) throws {
-    var expected: [[Float]]?
-    for threads in [1, 2, 4] {
+    var expected: [[Float]]?, together: [[Float]]?
+    for threads in [1, 2, 3, 4] {
       let bench = try Bench(family, quantized: type, threads: threads)
       let tuning = try Tuning(TinyAdapter(bench.tiny, rank: 20).open(for: bench.model))
       let tokens = bench.tiny.tokens(100)
       let one = bench.read(tokens, by: 1, tuning)
       for size in [3, 16] { #expect(bench.read(tokens, by: size, tuning) == one) }
-      #expect(difference(one, bench.read(tokens, by: 100, tuning)) < 0.1)
+      let all = bench.read(tokens, by: 100, tuning)
+      #expect(difference(one, all) < 0.1)
       #expect(expected == nil || expected == one)
-      expected = one
+      #expect(together == nil || together == all)
+      (expected, together) = (one, all)
     }
+  }
+
+  /// A prompt keeps the floats that weights of few bits do not need, where an adapter or an observer does. Each bench is
+  /// new: nothing has been written yet to what is not kept.
+  @Test(arguments: Family.allCases)
+  func `exact factors and observers see of many tokens what they see of few`(_ family: Family) throws {
+    var sums: [[String: Float]] = [], rows: [[[Float]]] = []
+    for (size, watches) in [(16, true), (60, true), (60, false)] {
+      let bench = try Bench(family, quantized: .q8_0)
+      var seen: [String: Float] = [:]
+      if watches {
+        bench.decoder.observer = { matrices, inputs, count in
+          for matrix in matrices {
+            for token in 0..<count {
+              seen[matrix.name, default: 0] += inputs.values.array(inputs.range(token)).reduce(0) {
+                $0 + $1 * $1
+              }
+            }
+          }
+        }
+      }
+      let tuning = try Tuning(TinyAdapter(bench.tiny, rank: 8).open(for: bench.model, isExact: true))
+      rows.append(bench.read(bench.tiny.tokens(60), by: size, tuning))
+      sums.append(seen)
+    }
+    print("exact factors of \(family): \(difference(rows[0], rows[1])), \(difference(rows[0], rows[2]))")
+    #expect(difference(rows[0], rows[1]) < 0.02)
+    #expect(difference(rows[0], rows[2]) < 0.02)
+    #expect(sums[0].count > 7 && sums[0].keys == sums[1].keys)
+    for (name, sum) in sums[0] { #expect(abs((sums[1][name] ?? 0) / sum - 1) < 0.02, "\(name)") }
   }
 
   @Test(arguments: Family.allCases)
